@@ -1,0 +1,127 @@
+/**
+ * Ends every process of an agent: a signal, a grace period, then KILL, until nobody is left or the deadline passes.
+ * Run by the host for its own agent, and by the daemon for an agent whose host is gone.
+ */
+import { setTimeout as delay } from "node:timers/promises";
+import { is_errno } from "../contract/errors.ts";
+import type { NamedProcess, SentSignal } from "../contract/receipt.ts";
+import { is_alive, type ProcessFacts } from "../drivers/procfs.ts";
+import { type FamilySpec, find_family } from "./family.ts";
+
+/** How long to look on after KILL before the rest are called survivors, in ms. KILL is not refused; only a process in
+ * uninterruptible sleep (a dead network file system) outlives it, and that can last for ever. */
+const KILL_DEADLINE_MS = 5_000;
+
+/** The kernel tells nobody but the parent of an exit, so the family is looked at again and again: first often, because
+ * most agents obey within milliseconds, then seldom. In ms. */
+const FIRST_LOOK_MS = 2;
+const LAST_LOOK_MS = 100;
+
+export interface EndFamilyOptions {
+  signal: NodeJS.Signals;
+  grace_ms: number;
+  /** Resolves when something happened that makes another look worthwhile (the leader's exit). May never resolve. */
+  nudge?: Promise<unknown>;
+  /** Aborted when the grace is cut short: KILL now. */
+  hurry?: AbortSignal;
+}
+
+export interface EndFamilyResult {
+  signals: SentSignal[];
+  processes_ended: NamedProcess[];
+  survivors: NamedProcess[];
+  /** ms until the first look that found nobody who had not been sent KILL, and from there to the end. */
+  stop_ms: number;
+  empty_ms: number;
+}
+
+const named = ({ pid, start_time, comm }: ProcessFacts): NamedProcess => ({ pid, start_time, command: comm });
+const key = (one: { pid: number; start_time: number }) => `${one.pid}:${one.start_time}`;
+
+/** Ends the family. Never throws for a process that went away or may not be signalled: those are found, or not, by looking. */
+export async function end_family(spec: FamilySpec, options: EndFamilyOptions): Promise<EndFamilyResult> {
+  const began = performance.now();
+  const seen = new Map<string, NamedProcess>();
+  const signals: SentSignal[] = [];
+  const asked = new Set<string>();
+
+  const send = (members: ProcessFacts[], signal: NodeJS.Signals) => {
+    const reached = members.filter((one) => signal_process(one, signal));
+    if (reached.length > 0) signals.push({ signal, at: new Date().toISOString(), pids: reached.map((one) => one.pid) });
+  };
+  const look = () => {
+    const members = find_family(spec);
+    for (const one of members) seen.set(key(one), named(one));
+    return members;
+  };
+
+  // A promise that has been kept would make every later race end at once.
+  let nudge = options.nudge;
+  const nudged = nudge?.then(() => {
+    nudge = undefined;
+  });
+  const rest = (ms: number, hurry?: AbortSignal) => pause_until(ms, nudge && nudged, hurry);
+
+  let members = look();
+  const grace_ends = began + options.grace_ms;
+  let pause = FIRST_LOOK_MS;
+  while (members.length > 0 && performance.now() < grace_ends && !options.hurry?.aborted) {
+    const fresh = members.filter((one) => !asked.has(key(one)));
+    send(fresh, options.signal);
+    // A stopped process (Ctrl-Z, SIGSTOP) would not see the signal before it is continued.
+    for (const one of members) if (one.state === "T" || one.state === "t") signal_process(one, "SIGCONT");
+    for (const one of fresh) asked.add(key(one));
+    await rest(Math.min(pause, Math.max(0, grace_ends - performance.now())), options.hurry);
+    pause = Math.min(pause * 2, LAST_LOOK_MS);
+    members = look();
+  }
+  const stopped = performance.now();
+
+  // KILL again on every look: a fork may have slipped between the look and the signal.
+  const kill_ends = stopped + KILL_DEADLINE_MS;
+  const killed = new Set<string>();
+  pause = FIRST_LOOK_MS;
+  while (members.length > 0 && performance.now() < kill_ends) {
+    const fresh = members.filter((one) => !killed.has(key(one)));
+    send(fresh, "SIGKILL");
+    for (const one of fresh) killed.add(key(one));
+    await rest(pause);
+    pause = Math.min(pause * 2, LAST_LOOK_MS);
+    members = look();
+  }
+  const left = new Set(members.map(key));
+  return {
+    signals,
+    processes_ended: [...seen.values()].filter((one) => !left.has(key(one))),
+    survivors: members.map(named),
+    stop_ms: stopped - began,
+    empty_ms: performance.now() - stopped,
+  };
+}
+
+/**
+ * Sends a signal to exactly this process. The start time is read again just before, which leaves the time between two
+ * system calls for the pid to be given away; Node has no pidfd_send_signal(2).
+ */
+export function signal_process(one: { pid: number; start_time: number }, signal: NodeJS.Signals): boolean {
+  if (one.pid <= 1 || !is_alive(one)) return false;
+  try {
+    return process.kill(one.pid, signal);
+  } catch (error) {
+    if (is_errno(error, "ESRCH", "EPERM")) return false;
+    throw error;
+  }
+}
+
+async function pause_until(ms: number, nudged?: Promise<void>, hurry?: AbortSignal): Promise<void> {
+  const timer = new AbortController();
+  const waits = [delay(ms, undefined, { signal: timer.signal }).catch(ignore_abort)];
+  if (nudged) waits.push(nudged);
+  hurry?.addEventListener("abort", () => timer.abort(), { once: true, signal: timer.signal });
+  await Promise.race(waits);
+  timer.abort();
+}
+
+function ignore_abort(error: unknown): void {
+  if ((error as Error).name !== "AbortError") throw error;
+}

@@ -1,0 +1,123 @@
+import { z } from "zod";
+import { cleanup_policy, closed_report, end_step, exit_status, process_ref, receipt } from "./receipt.ts";
+import { end_cause } from "./status.ts";
+
+/** How the agent's terminal is set up: `headless` is byte-exact (raw, no echo, stdin from the prompt file); `interactive` is a normal terminal. */
+export const agent_mode = z.enum(["headless", "interactive"]);
+export type AgentMode = z.infer<typeof agent_mode>;
+
+/** Where stdout goes: onto the pty with everything else, or through a pipe of its own (see design, "Lossless output"). */
+export const stdout_kind = z.enum(["pty", "pipe"]);
+export type StdoutKind = z.infer<typeof stdout_kind>;
+
+/** The files an agent has, by role. A plain deploy has the first five; absolute paths. */
+export const tracked_files = z.record(z.string(), z.string());
+export type TrackedFiles = z.infer<typeof tracked_files>;
+
+/** The host of an agent: its process, its control socket, and the boot it lives in (pids mean nothing in another). */
+export const host_ref = process_ref.extend({ socket: z.string(), protocol: z.int(), boot_id: z.string() });
+export type HostRef = z.infer<typeof host_ref>;
+
+/** A tracked file that was renamed into trash. `bytes` is its size at that moment. */
+export const set_aside_file = z.object({ role: z.string(), path: z.string(), trash_path: z.string(), bytes: z.int().nonnegative() });
+export type SetAsideFile = z.infer<typeof set_aside_file>;
+
+/** An end that is under way. `step` is on disk before the step begins, so that a restart resumes there. */
+export const ending = z.object({
+  cause: end_cause,
+  reason: z.string(),
+  requested_at: z.string(),
+  cleanup: cleanup_policy,
+  grace_ms: z.int().nonnegative(),
+  step: end_step,
+  closed: closed_report.nullable(),
+  session_killed: z.boolean(),
+  set_aside: z.array(set_aside_file),
+  files_failed: z.array(z.object({ path: z.string(), error: z.string() })),
+  duration_ms: z.partialRecord(end_step, z.number().nonnegative()),
+});
+export type Ending = z.infer<typeof ending>;
+
+/** Cleanup runs beside the status, on its own small line. */
+export const cleanup_state = z.enum(["none", "closing", "verifying", "removing", "done", "deferred"]);
+export type CleanupState = z.infer<typeof cleanup_state>;
+
+/** One report of progress, one line of `progress/<agent_id>_progress.jsonl`. */
+export const progress_report = z.object({
+  timestamp: z.string(),
+  agent_id: z.string(),
+  status: z.string(),
+  message: z.string(),
+  progress: z.number().min(0).max(100),
+});
+export type ProgressReport = z.infer<typeof progress_report>;
+
+/** One finding, one line of `findings/<agent_id>_findings.jsonl`. */
+export const finding_report = z.object({
+  timestamp: z.string(),
+  agent_id: z.string(),
+  finding_type: z.string(),
+  severity: z.string(),
+  message: z.string(),
+  data: z.record(z.string(), z.unknown()),
+});
+export type FindingReport = z.infer<typeof finding_report>;
+
+/**
+ * An agent as the registry keeps it. The first fields are those of the first generation of registries (an entry that has
+ * nothing else still loads: it is `foreign`, started by another program); unknown fields survive a rewrite.
+ */
+export const agent_record = z.looseObject({
+  id: z.string().min(1),
+  type: z.string().default("unknown"),
+  tmux_session: z.string().nullable().default(null),
+  parent: z.string().default("orchestrator"),
+  depth: z.int().default(1),
+  /** One of `agent_status` for our own agents; registries of other programs have other words. */
+  status: z.string().default("running"),
+  started_at: z.string().default(""),
+  progress: z.number().default(0),
+  last_update: z.string().default(""),
+  prompt: z.string().default(""),
+  tracked_files: tracked_files.default({}),
+
+  ended_at: z.string().nullable().default(null),
+  command: z.array(z.string()).default([]),
+  cwd: z.string().default(""),
+  mode: agent_mode.default("headless"),
+  stdout: stdout_kind.default("pty"),
+  grace_ms: z.int().nonnegative().default(5000),
+  cleanup: cleanup_policy.default("archive"),
+  cleanup_state: cleanup_state.default("none"),
+  /** Random, in the environment of everything the agent starts: how its family is known. Null for a foreign agent. */
+  cookie: z.string().nullable().default(null),
+  host: host_ref.nullable().default(null),
+  process: process_ref.nullable().default(null),
+  exit: exit_status.nullable().default(null),
+  ending: ending.nullable().default(null),
+  receipt: receipt.nullable().default(null),
+  message: z.string().default(""),
+});
+export type AgentRecord = z.infer<typeof agent_record>;
+
+/** True for an entry that another program wrote: we have no host for it and its session is not on our tmux server. */
+export function is_foreign(agent: AgentRecord): boolean {
+  return agent.cookie === null;
+}
+
+/** The registry of one task, `AGENT_REGISTRY.json`. Agents are parsed one by one, so that one bad entry does not hide the others. */
+export const registry_file = z.looseObject({
+  task_id: z.string(),
+  task_description: z.string().default(""),
+  created_at: z.string().default(""),
+  workspace: z.string().default(""),
+  status: z.string().default("INITIALIZED"),
+  priority: z.string().default("P2"),
+  /** Absent in registries of the first generation. A higher number than ours is left alone. */
+  registry_version: z.int().default(1),
+  agents: z.array(z.unknown()).default([]),
+});
+export type RegistryFile = z.infer<typeof registry_file>;
+
+/** The version of registry files that this supervisor writes. */
+export const REGISTRY_VERSION = 1;

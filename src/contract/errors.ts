@@ -1,0 +1,73 @@
+/**
+ * Every error a user can meet, in one catalogue: what it means over HTTP and as an exit code.
+ * `docs/errors.md` lists the same codes; a test holds the two together.
+ */
+export const ERRORS = {
+  invalid_request: { http: 400, exit: 2, meaning: "A value in the request is not what the operation takes." },
+  program_not_found: { http: 400, exit: 2, meaning: "The agent's program is not on the caller's PATH, or cannot be run." },
+  directory_not_found: { http: 400, exit: 2, meaning: "The directory the agent should run in does not exist." },
+  path_outside_workspace: { http: 400, exit: 2, meaning: "A path leads outside the workspace and was left alone." },
+  request_too_large: { http: 413, exit: 2, meaning: "The request body is over the limit." },
+  agent_not_found: { http: 404, exit: 4, meaning: "No agent has that id, or that prefix." },
+  task_not_found: { http: 404, exit: 4, meaning: "No task has that id." },
+  log_not_found: { http: 404, exit: 4, meaning: "The agent's log was deleted with its other files." },
+  not_found: { http: 404, exit: 4, meaning: "The API has no such route." },
+  ambiguous_agent: { http: 409, exit: 2, meaning: "The prefix fits more than one agent." },
+  agent_not_running: { http: 409, exit: 1, meaning: "The agent has ended, or is ending." },
+  agent_not_ours: { http: 409, exit: 1, meaning: "The agent was started by another program; its terminal is not ours." },
+  input_not_accepted: { http: 409, exit: 1, meaning: "The agent does not read its terminal; nothing more can be typed." },
+  daemon_running: { http: 409, exit: 1, meaning: "Another supervisor serves this workspace." },
+  daemon_stopping: { http: 503, exit: 1, meaning: "The supervisor is stopping and takes no new work." },
+  no_daemon: { http: 503, exit: 3, meaning: "No supervisor serves this workspace." },
+  daemon_gone: { http: 503, exit: 1, meaning: "The supervisor went away before it answered." },
+  tmux_missing: { http: 500, exit: 1, meaning: "tmux is not installed, or too old." },
+  tmux_failed: { http: 500, exit: 1, meaning: "tmux refused a command." },
+  lsof_missing: { http: 500, exit: 1, meaning: "lsof is not installed: no end could be proven." },
+  host_failed: { http: 500, exit: 1, meaning: "The agent's host did not start, or did not answer." },
+  launch_failed: { http: 500, exit: 1, meaning: "The host could not start the agent's program." },
+  workspace_unusable: { http: 500, exit: 1, meaning: "The workspace cannot be made or written." },
+  runtime_dir_unusable: { http: 500, exit: 1, meaning: "The private directory for sockets cannot be made, or is not ours alone." },
+  registry_unreadable: { http: 500, exit: 1, meaning: "A registry file is of a newer version, or cannot be read." },
+  registry_unwritable: { http: 500, exit: 1, meaning: "The registry could not be written; nothing was done." },
+  protocol_mismatch: { http: 500, exit: 1, meaning: "A host speaks another protocol version." },
+  timeout: { http: 504, exit: 1, meaning: "The deadline passed." },
+  internal: { http: 500, exit: 1, meaning: "A defect in the supervisor." },
+} as const;
+
+export type ErrorCode = keyof typeof ERRORS;
+
+/** An error for the person who reads it: what failed, on what, and what to do next, in one line. */
+export class SupervisorError extends Error {
+  override readonly name = "SupervisorError";
+  constructor(
+    readonly code: ErrorCode,
+    message: string,
+    options?: { cause?: unknown },
+  ) {
+    super(message, options);
+  }
+  get http_status(): number {
+    return ERRORS[this.code].http;
+  }
+  get exit_code(): number {
+    return ERRORS[this.code].exit;
+  }
+}
+
+/** The text of anything thrown, on one line: system errors keep their code, nothing carries a stack. */
+export function message_of(error: unknown): string {
+  const text = error instanceof Error ? error.message : String(error);
+  return text.replace(/\s*\n\s*/g, " ").trim();
+}
+
+/** The errno name of a system error (`ENOENT`), or undefined. */
+export function errno_of(error: unknown): string | undefined {
+  const code = (error as { code?: unknown } | null)?.code;
+  return typeof code === "string" ? code : undefined;
+}
+
+/** True for the one errno that is expected here; everything else must be thrown on. */
+export function is_errno(error: unknown, ...codes: string[]): boolean {
+  const code = errno_of(error);
+  return code !== undefined && codes.includes(code);
+}

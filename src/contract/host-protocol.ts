@@ -1,0 +1,75 @@
+import { z } from "zod";
+import { agent_mode, stdout_kind } from "./agent.ts";
+import { cleanup_policy, closed_report, process_ref } from "./receipt.ts";
+import { end_cause } from "./status.ts";
+
+/**
+ * What the daemon and an agent host say to each other: one JSON object a line over the host's control socket.
+ * The daemon sends requests, each with an `id`; the host answers each with that `id`, and sends events without one.
+ * A daemon must be able to adopt hosts that an older daemon started: `hello` carries the version, and fields are only added.
+ *
+ * The host imports these as types only, so that zod is not loaded once per agent.
+ */
+export const HOST_PROTOCOL = 1;
+
+/** Everything a host must know in order to run its agent. Travels over the socket, because `env` holds secrets. */
+export const launch_spec = z.object({
+  agent_id: z.string(),
+  task_id: z.string(),
+  command: z.array(z.string()).min(1),
+  cwd: z.string(),
+  env: z.record(z.string(), z.string()),
+  mode: agent_mode,
+  stdout: stdout_kind,
+  cookie: z.string(),
+  prompt_file: z.string(),
+  log_file: z.string(),
+  /** The terminal's own stream, when stdout has a pipe. */
+  terminal_log: z.string().nullable(),
+  /** Where the host leaves its exit record. */
+  exit_record: z.string(),
+  grace_ms: z.int().nonnegative(),
+  /** How an end that the host begins by itself treats the files; kept here so that a lost registry can be rebuilt. */
+  cleanup: cleanup_policy,
+});
+export type LaunchSpec = z.infer<typeof launch_spec>;
+
+/** Where a host is in its one life. */
+export const host_phase = z.enum(["waiting", "running", "ending", "closed"]);
+export type HostPhase = z.infer<typeof host_phase>;
+
+/** A host's answer to `hello`: the facts, so that a daemon that knows nothing can adopt it. */
+export const host_facts = z.object({
+  protocol: z.int(),
+  agent_id: z.string(),
+  phase: host_phase,
+  host: process_ref,
+  process: process_ref.nullable(),
+  bytes_read: z.int().nonnegative(),
+  bytes_written: z.int().nonnegative(),
+  closed: closed_report.nullable(),
+  /** What holds the agent's output up, if anything: a full disk, say. */
+  stalled: z.string().nullable(),
+});
+export type HostFacts = z.infer<typeof host_facts>;
+
+export const host_request = z.discriminatedUnion("type", [
+  z.object({ type: z.literal("hello"), id: z.int(), protocol: z.int() }),
+  z.object({ type: z.literal("launch"), id: z.int(), spec: launch_spec }),
+  z.object({ type: z.literal("stop"), id: z.int(), cause: end_cause, signal: z.string(), grace_ms: z.int().nonnegative() }),
+  z.object({ type: z.literal("input"), id: z.int(), data: z.string() }),
+  z.object({ type: z.literal("release"), id: z.int() }),
+]);
+export type HostRequest = z.infer<typeof host_request>;
+
+/** A host's answer to a request, or an event of its own (`id` absent). */
+export const host_message = z.union([
+  z.object({ id: z.int(), ok: z.literal(true), result: z.unknown() }),
+  z.object({ id: z.int(), ok: z.literal(false), code: z.string(), message: z.string() }),
+  z.object({ event: z.literal("exited"), code: z.int().nullable(), signal: z.string().nullable(), at: z.string() }),
+  z.object({ event: z.literal("ending"), cause: end_cause }),
+  z.object({ event: z.literal("stalled"), reason: z.string().nullable() }),
+  z.object({ event: z.literal("closed"), report: closed_report }),
+]);
+export type HostMessage = z.infer<typeof host_message>;
+export type HostEvent = Extract<HostMessage, { event: string }>;

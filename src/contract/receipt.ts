@@ -1,0 +1,116 @@
+import { z } from "zod";
+import { agent_status, end_cause } from "./status.ts";
+
+/** A process, told apart from a later one with the same pid by its start time (clock ticks since boot, proc_pid_stat(5) field 22). */
+export const process_ref = z.object({ pid: z.int().positive(), start_time: z.int().nonnegative() });
+export type ProcessRef = z.infer<typeof process_ref>;
+
+/** A process of an agent as a receipt names it. `command` is the kernel's short name (comm), never argv: argv may hold secrets. */
+export const named_process = process_ref.extend({ command: z.string() });
+export type NamedProcess = z.infer<typeof named_process>;
+
+/** Somebody who holds a file open. `whose`: the agent's own family, the supervisor itself, or anybody else. */
+export const holder = z.object({
+  pid: z.int(),
+  command: z.string(),
+  user: z.string(),
+  fd: z.string(),
+  access: z.enum(["read", "write", "read_write", "unknown"]),
+  path: z.string(),
+  whose: z.enum(["agent", "supervisor", "other"]),
+});
+export type Holder = z.infer<typeof holder>;
+
+/** What lsof says of a file. `unknown` means that it could not be asked, or that its answer cannot be trusted: never "gone". */
+export const verdict = z.enum(["clear", "held", "unknown"]);
+export type Verdict = z.infer<typeof verdict>;
+
+/** What happens to an agent's files at its end. */
+export const cleanup_policy = z.enum(["delete", "archive", "keep"]);
+export type CleanupPolicy = z.infer<typeof cleanup_policy>;
+
+/** The eight steps of an end, in order. The first four are the host's, the others the daemon's. */
+export const end_step = z.enum(["stop", "empty", "drain", "close", "set_aside", "verify", "remove", "receipt"]);
+export type EndStep = z.infer<typeof end_step>;
+
+/** How the agent's own process ended. Both are null when nobody saw it end. */
+export const exit_status = z.object({
+  code: z.int().nullable(),
+  signal: z.string().nullable(),
+  at: z.string().nullable(),
+});
+export type ExitStatus = z.infer<typeof exit_status>;
+
+/** One stream of the agent: what was read from it and what is in its file. Equal, or the receipt says why not. */
+export const stream_account = z.object({
+  name: z.string(),
+  path: z.string(),
+  bytes_read: z.int().nonnegative(),
+  bytes_written: z.int().nonnegative(),
+});
+export type StreamAccount = z.infer<typeof stream_account>;
+
+/** A signal that was sent in order to end the agent, and to which processes. */
+export const sent_signal = z.object({ signal: z.string(), at: z.string(), pids: z.array(z.int()) });
+export type SentSignal = z.infer<typeof sent_signal>;
+
+/** What the host says when it has closed everything; also the content of the exit record it leaves on disk. */
+export const closed_report = z.object({
+  agent_id: z.string(),
+  /** What the host took as the cause, when it was not told one. */
+  cause: end_cause,
+  exit: exit_status,
+  signals: z.array(sent_signal),
+  processes_ended: z.array(named_process),
+  survivors: z.array(named_process),
+  streams: z.array(stream_account),
+  duration_ms: z.partialRecord(end_step, z.number().nonnegative()),
+  notes: z.array(z.string()),
+});
+export type ClosedReport = z.infer<typeof closed_report>;
+
+/** A file that stays in trash, because somebody holds it or because nobody could tell. */
+export const deferred_file = z.object({
+  path: z.string(),
+  trash_path: z.string(),
+  verdict: z.enum(["held", "unknown"]),
+  holders: z.array(holder),
+});
+export type DeferredFile = z.infer<typeof deferred_file>;
+
+/** What became of the agent's processes and files: the `cleanup` object of a kill's answer. */
+export const cleanup_report = z.object({
+  files_deleted: z.array(z.string()),
+  files_archived: z.array(z.string()),
+  files_kept: z.array(z.string()),
+  files_deferred: z.array(deferred_file),
+  files_failed: z.array(z.object({ path: z.string(), error: z.string() })),
+  bytes_freed: z.int().nonnegative(),
+  bytes_logged: z.int().nonnegative(),
+  bytes_read: z.int().nonnegative(),
+  handles: verdict,
+  processes_ended: z.array(named_process),
+  survivors: z.array(named_process),
+  duration_ms: z.partialRecord(z.enum([...end_step.options, "total"]), z.number().nonnegative()),
+});
+export type CleanupReport = z.infer<typeof cleanup_report>;
+
+/** The proof of an end. Its first seven fields are the answer that the seed's `kill_real_agent` gave. */
+export const receipt = z.object({
+  success: z.boolean(),
+  agent_id: z.string(),
+  tmux_session: z.string().nullable(),
+  session_killed: z.boolean(),
+  reason: z.string(),
+  status: agent_status,
+  cleanup: cleanup_report,
+  cause: end_cause,
+  exit: exit_status,
+  signals: z.array(sent_signal),
+  ended_at: z.string(),
+  /** Set when a deferred file was dealt with after the receipt was written. */
+  amended_at: z.string().nullable(),
+  /** Anything a reader must know that has no field: a byte count that does not add up, a host that was gone. */
+  notes: z.array(z.string()),
+});
+export type Receipt = z.infer<typeof receipt>;

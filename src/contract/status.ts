@@ -1,0 +1,65 @@
+import { z } from "zod";
+
+/** Where an agent is in its life. The last four are ends: nothing leaves them. */
+export const agent_status = z.enum(["deploying", "running", "stopping", "completed", "failed", "terminated", "lost"]);
+export type AgentStatus = z.infer<typeof agent_status>;
+
+/** What set an agent's end in motion. The first cause wins; it decides the final status. */
+export const end_cause = z.enum(["exited", "kill", "session_killed", "reported_completed", "reported_failed", "host_lost", "deploy_failed"]);
+export type EndCause = z.infer<typeof end_cause>;
+
+/** What can happen to an agent. */
+export type LifecycleEvent =
+  | { type: "launched" }
+  | { type: "end_begun"; cause: EndCause }
+  | { type: "ended"; cause: EndCause; exit_code: number | null };
+
+type EventType = LifecycleEvent["type"];
+type Transition = AgentStatus | "stay" | "refuse" | "by_cause";
+
+/**
+ * The one table of an agent's life: status × event. Nothing else changes a status.
+ * `stay` = the event is a repeat and changes nothing; `refuse` = it cannot happen here, and is a defect if it does;
+ * `by_cause` = the final status follows from the cause of the end.
+ */
+export const LIFECYCLE = {
+  deploying: { launched: "running", end_begun: "stopping", ended: "refuse" },
+  running: { launched: "stay", end_begun: "stopping", ended: "refuse" },
+  stopping: { launched: "stay", end_begun: "stay", ended: "by_cause" },
+  completed: { launched: "refuse", end_begun: "stay", ended: "stay" },
+  failed: { launched: "refuse", end_begun: "stay", ended: "stay" },
+  terminated: { launched: "refuse", end_begun: "stay", ended: "stay" },
+  lost: { launched: "refuse", end_begun: "stay", ended: "stay" },
+} as const satisfies Record<AgentStatus, Record<EventType, Transition>>;
+
+/** The status an end leads to. An exit is judged by its code; a signal (no code) is a failure. */
+export function final_status(cause: EndCause, exit_code: number | null): AgentStatus {
+  switch (cause) {
+    case "exited":
+      return exit_code === 0 ? "completed" : "failed";
+    case "reported_completed":
+      return "completed";
+    case "reported_failed":
+    case "deploy_failed":
+      return "failed";
+    case "kill":
+    case "session_killed":
+      return "terminated";
+    case "host_lost":
+      return "lost";
+  }
+}
+
+/** The next status, or null when the event cannot happen in this status. Pure. */
+export function next_status(status: AgentStatus, event: LifecycleEvent): AgentStatus | null {
+  const transition: Transition = LIFECYCLE[status][event.type];
+  if (transition === "refuse") return null;
+  if (transition === "stay") return status;
+  if (transition === "by_cause") return event.type === "ended" ? final_status(event.cause, event.exit_code) : null;
+  return transition;
+}
+
+/** True when the agent has ended, whatever the end was. */
+export function is_ended(status: string): boolean {
+  return status === "completed" || status === "failed" || status === "terminated" || status === "lost";
+}

@@ -1,0 +1,96 @@
+/**
+ * Facts about processes from Linux's /proc. No policy: who belongs to whom is decided in `containment`.
+ * Run by the daemon and by each host. Reads only; a process that goes away between two reads is simply absent.
+ */
+import { readdirSync, readFileSync } from "node:fs";
+import { is_errno } from "../contract/errors.ts";
+import type { ProcessRef } from "../contract/receipt.ts";
+
+/** One line of proc_pid_stat(5), as far as it is needed here. `start_time` is in clock ticks since boot (field 22). */
+export interface ProcessFacts extends ProcessRef {
+  comm: string;
+  state: string;
+  ppid: number;
+  pgrp: number;
+  session: number;
+}
+
+/** ESRCH is what a read of an open /proc file gives when the process goes away underneath. */
+const GONE = ["ENOENT", "ESRCH"] as const;
+
+/** A process, or null when no process has that pid. A zombie is still there (state `Z`). */
+export function read_process(pid: number): ProcessFacts | null {
+  let text: string;
+  try {
+    text = readFileSync(`/proc/${pid}/stat`, "latin1");
+  } catch (error) {
+    if (is_errno(error, ...GONE)) return null;
+    throw error;
+  }
+  return parse_stat(pid, text);
+}
+
+/** Parses proc_pid_stat(5). The command stands in parentheses and may itself contain spaces and parentheses. */
+export function parse_stat(pid: number, text: string): ProcessFacts {
+  const open = text.indexOf("(");
+  const close = text.lastIndexOf(")");
+  const fields = text.slice(close + 2).split(" ");
+  const field = (number: number) => Number(fields[number - 3]);
+  return {
+    pid,
+    comm: text.slice(open + 1, close),
+    state: fields[0] ?? "?",
+    ppid: field(4),
+    pgrp: field(5),
+    session: field(6),
+    start_time: field(22),
+  };
+}
+
+/** Every process there is, zombies included. */
+export function list_processes(): ProcessFacts[] {
+  const found: ProcessFacts[] = [];
+  for (const name of readdirSync("/proc")) {
+    const pid = Number(name);
+    if (!Number.isInteger(pid)) continue;
+    const facts = read_process(pid);
+    if (facts) found.push(facts);
+  }
+  return found;
+}
+
+/** True while the very same process (pid and start time) exists and is not a zombie. */
+export function is_alive(ref: ProcessRef): boolean {
+  const facts = read_process(ref.pid);
+  return facts !== null && facts.start_time === ref.start_time && facts.state !== "Z" && facts.state !== "X";
+}
+
+/** The identity of a pid now, or null. */
+export function process_ref_of(pid: number): ProcessRef | null {
+  const facts = read_process(pid);
+  return facts && { pid, start_time: facts.start_time };
+}
+
+/**
+ * True when the process was started with this environment entry (`NAME=value`). False also when its environment may not
+ * be read: it then belongs to somebody else (proc_pid_environ(5) needs ptrace access).
+ */
+export function was_started_with(pid: number, entry: string): boolean {
+  let environ: Buffer;
+  try {
+    environ = readFileSync(`/proc/${pid}/environ`);
+  } catch (error) {
+    if (is_errno(error, ...GONE, "EACCES", "EPERM")) return false;
+    throw error;
+  }
+  const at = environ.indexOf(`${entry}\0`);
+  return at === 0 || (at > 0 && environ[at - 1] === 0);
+}
+
+let boot: string | undefined;
+
+/** The id of this boot: pids and start times mean nothing in another. */
+export function boot_id(): string {
+  boot ??= readFileSync("/proc/sys/kernel/random/boot_id", "latin1").trim();
+  return boot;
+}

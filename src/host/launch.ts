@@ -1,0 +1,86 @@
+/**
+ * Starts the agent's program on its terminal. A shell does the three things that Node cannot: it opens the slave as the
+ * leader of a new session, which makes it the controlling terminal (open(2) without O_NOCTTY); it puts the prompt file
+ * in stdin's place; and it becomes the program by `exec`, so that pid, exit code and signal are the program's own.
+ */
+import { type ChildProcess, execFile, spawn } from "node:child_process";
+import { accessSync, closeSync, constants, openSync } from "node:fs";
+import { rm } from "node:fs/promises";
+import { promisify } from "node:util";
+import type { LaunchSpec } from "../contract/host-protocol.ts";
+import type { ProcessRef } from "../contract/receipt.ts";
+import { process_ref_of } from "../drivers/procfs.ts";
+import type { Terminal } from "./terminal.ts";
+
+/** $1 terminal, $2 stdin, $3 stdout ("" = the terminal); the rest is the command. */
+const HEADLESS_SCRIPT = 'exec 9<>"$1" <"$2" && if [ -n "$3" ]; then exec >"$3"; else exec >&9; fi && shift 3 && exec 2>&9 9>&- && exec "$@"';
+const INTERACTIVE_SCRIPT = 'exec 9<>"$1" && exec <&9 && if [ -n "$3" ]; then exec >"$3"; else exec >&9; fi && shift 3 && exec 2>&9 9>&- && exec "$@"';
+
+/** POSIX shells pass on only variables whose names they could have set themselves; bash passes on all (both tried). */
+const SHELL_NAME = /^[A-Za-z_][A-Za-z0-9_]*$/;
+const BASH = "/bin/bash";
+
+export interface Launched {
+  process: ProcessRef;
+  /** Resolves once, when the agent's own process has ended. */
+  exited: Promise<{ code: number | null; signal: string | null; at: string }>;
+  notes: string[];
+}
+
+/** Starts the program. Rejects when it could not be put on its terminal; then nothing of it is left. */
+export async function launch(spec: LaunchSpec, terminal: Terminal, stdout_path: string | null): Promise<Launched> {
+  const { shell, notes } = choose_shell(spec.env);
+  const script = spec.mode === "headless" ? HEADLESS_SCRIPT : INTERACTIVE_SCRIPT;
+  const args = [...shell.slice(1), "-c", script, "supervisor", terminal.path, spec.prompt_file, stdout_path ?? "", ...spec.command];
+  const null_fd = openSync("/dev/null", constants.O_RDWR);
+  // The master would be inherited at its own number: there, the agent gets /dev/null instead.
+  const stdio: ("ignore" | "pipe" | number)[] = new Array(terminal.master_fd + 1).fill("ignore");
+  stdio[2] = "pipe";
+  stdio[terminal.master_fd] = null_fd;
+  let child: ChildProcess;
+  try {
+    child = spawn(shell[0] as string, args, { cwd: spec.cwd, env: spec.env, detached: true, stdio });
+  } finally {
+    closeSync(null_fd);
+  }
+  // Read at once: even if it has ended, it stays a zombie until the next turn of the event loop.
+  const process = child.pid === undefined ? null : process_ref_of(child.pid);
+  const exited = new Promise<Awaited<Launched["exited"]>>((resolve) => {
+    child.once("exit", (code, signal) => resolve({ code, signal, at: new Date().toISOString() }));
+  });
+  const complaint = await said_before_exec(child);
+  if (complaint !== "" || !process) throw new Error(complaint || "the shell that starts the program could not be run");
+  return { process, exited, notes };
+}
+
+/** What the shell said before its stderr became the agent's terminal: nothing, when all went well. */
+function said_before_exec(child: ChildProcess): Promise<string> {
+  return new Promise((resolve, reject) => {
+    let text = "";
+    child.once("error", reject);
+    child.stderr?.setEncoding("utf8");
+    child.stderr?.on("data", (chunk: string) => {
+      text += chunk;
+    });
+    child.stderr?.once("close", () => resolve(text.trim()));
+  });
+}
+
+function choose_shell(env: Record<string, string>): { shell: string[]; notes: string[] } {
+  const odd = Object.keys(env).filter((name) => !SHELL_NAME.test(name));
+  if (odd.length === 0) return { shell: ["/bin/sh"], notes: [] };
+  try {
+    accessSync(BASH, constants.X_OK);
+    // -p: BASH_ENV is the agent's business, not the launcher's, and functions stay as they were exported.
+    return { shell: [BASH, "-p", "--norc", "--noprofile"], notes: [] };
+  } catch {
+    return { shell: ["/bin/sh"], notes: [`variables that a shell cannot name were not passed on: ${odd.join(", ")}`] };
+  }
+}
+
+/** A named pipe for stdout, opened for both ends by the host: it never sees an end of file, and can write the marker. */
+export async function open_stdout_pipe(path: string): Promise<{ fd: number; unlink: () => Promise<void> }> {
+  await promisify(execFile)("mkfifo", ["-m", "600", path]);
+  const fd = openSync(path, constants.O_RDWR | constants.O_NONBLOCK);
+  return { fd, unlink: () => rm(path, { force: true }) };
+}

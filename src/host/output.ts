@@ -1,0 +1,139 @@
+/**
+ * One stream of the agent on its way into its log: reads, hands every chunk to the log and to the pane, and holds the
+ * agent back when the log cannot follow. Ends by a marker instead of a timer: when nobody can print any more, the host
+ * writes a random marker into the same stream; the kernel keeps order, so all that comes before it is the agent's.
+ */
+import { randomBytes } from "node:crypto";
+import { write as write_fd } from "node:fs";
+import type { Readable } from "node:stream";
+import type { StreamAccount } from "../contract/receipt.ts";
+import type { LogFile } from "./log-file.ts";
+
+/** After this long without a byte and without the marker, in ms, the stream may be held by flow control: `unblock` is called, again each time. */
+const UNBLOCK_MS = 150;
+/** After this long without a byte and without the marker, in ms, the drain is given up and the receipt says so. */
+const GIVE_UP_MS = 5_000;
+
+export interface OutputOptions {
+  /** The role of the log in `tracked_files`. */
+  name: string;
+  source: Readable;
+  /** A descriptor that writes into `source`; the marker goes through it. */
+  marker_fd: number;
+  log: LogFile;
+  /** Sees every chunk as well, and must not block. */
+  view: (chunk: Buffer) => void;
+  /** Lifts flow control that would hold the marker back. */
+  unblock: () => Promise<void>;
+}
+
+export class Output {
+  bytes_read = 0;
+  /** Bytes at the end of what was read that may be the beginning of the marker. Empty unless draining. */
+  private held = Buffer.alloc(0);
+  private marker: Buffer | null = null;
+  private marker_seen: (() => void) | null = null;
+  private last_byte_at = performance.now();
+  readonly notes: string[] = [];
+
+  constructor(private readonly options: OutputOptions) {
+    options.source.on("data", (chunk: Buffer) => this.take(chunk));
+    options.log.on("drain", () => options.source.resume());
+  }
+
+  get account(): StreamAccount {
+    const { name, log } = this.options;
+    return { name, path: log.path, bytes_read: this.bytes_read, bytes_written: log.bytes_written };
+  }
+
+  /** Everything that the kernel still holds goes into the log; afterwards nothing is read any more. */
+  async drain(): Promise<void> {
+    const marker = randomBytes(24);
+    // No byte of the marker may mean anything to a terminal, whatever its settings.
+    for (let i = 0; i < marker.length; i++) marker[i] = 0x80 | ((marker[i] as number) & 0x3f);
+    const seen = new Promise<void>((resolve) => {
+      this.marker_seen = resolve;
+    });
+    this.marker = marker;
+    this.last_byte_at = performance.now();
+    // In a thread of the pool: it may have to wait until the log has made room.
+    write_fd(this.options.marker_fd, marker, (error) => {
+      if (error) this.notes.push(`${this.options.name}: the drain marker could not be written (${error.code})`);
+    });
+    await this.watch(seen);
+    this.options.source.pause();
+  }
+
+  /** Ends the log: all written, synced and closed. */
+  async close(): Promise<void> {
+    const { log, source } = this.options;
+    log.end();
+    await new Promise<void>((resolve, reject) => {
+      log.once("close", resolve);
+      log.once("error", reject);
+    });
+    source.destroy();
+  }
+
+  private take(chunk: Buffer): void {
+    this.last_byte_at = performance.now();
+    if (!this.marker) return this.keep(chunk);
+    const all = this.held.length > 0 ? Buffer.concat([this.held, chunk]) : chunk;
+    const at = all.indexOf(this.marker);
+    if (at >= 0) {
+      this.held = Buffer.alloc(0);
+      this.keep(Buffer.concat([all.subarray(0, at), all.subarray(at + this.marker.length)]));
+      this.marker = null;
+      this.marker_seen?.();
+      return;
+    }
+    const keep_back = Math.min(all.length, this.marker.length - 1);
+    this.held = Buffer.from(all.subarray(all.length - keep_back));
+    this.keep(all.subarray(0, all.length - keep_back));
+  }
+
+  private keep(chunk: Buffer): void {
+    if (chunk.length === 0) return;
+    const { log, source, view } = this.options;
+    this.bytes_read += chunk.length;
+    if (!log.write(chunk)) source.pause();
+    view(chunk);
+  }
+
+  /** Waits for the marker; looks whether the stream is stuck. A log that stalls is not stuck: it is waited for. */
+  private watch(seen: Promise<void>): Promise<void> {
+    return new Promise((resolve) => {
+      let unblocking = false;
+      const timer = setInterval(() => {
+        const { log, name } = this.options;
+        if (log.writableNeedDrain) {
+          this.last_byte_at = performance.now();
+          return;
+        }
+        const quiet = performance.now() - this.last_byte_at;
+        if (quiet > GIVE_UP_MS) {
+          this.notes.push(`${name}: the drain marker did not come back within ${GIVE_UP_MS} ms of silence; all that was read is in the log`);
+          this.give_up();
+          done();
+        } else if (!unblocking) {
+          unblocking = true;
+          void this.options.unblock().finally(() => {
+            unblocking = false;
+          });
+        }
+      }, UNBLOCK_MS);
+      const done = () => {
+        clearInterval(timer);
+        resolve();
+      };
+      void seen.then(done);
+    });
+  }
+
+  private give_up(): void {
+    const { held } = this;
+    this.marker = null;
+    this.held = Buffer.alloc(0);
+    this.keep(held);
+  }
+}

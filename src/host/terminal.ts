@@ -1,0 +1,81 @@
+/**
+ * The agent's pty. node-pty opens it; everything else is done here, because its `spawn` loses output at an exit (see
+ * docs/lossless.md for the measurement): the host keeps the slave open itself, so that the master never sees a hang-up
+ * while the kernel still holds bytes.
+ */
+import { spawn } from "node:child_process";
+import { closeSync, constants, openSync } from "node:fs";
+import { createRequire } from "node:module";
+import { ReadStream } from "node:tty";
+
+/** The part of node-pty that opens a pty and nothing more. Exported by it, but not in its typings; the version is pinned. */
+interface NativePty {
+  open(cols: number, rows: number): { master: number; slave: number; pty: string };
+  resize(fd: number, cols: number, rows: number): void;
+}
+
+const { native } = createRequire(import.meta.url)("node-pty") as { native: NativePty };
+
+/** Bytes typed but not yet taken by the kernel before more is refused: the agent does not read. The kernel itself holds 4 KB. */
+const INPUT_LIMIT_BYTES = 64 * 1024;
+
+/** stty is looked for where every system has it: the host reads no environment, and the agent's PATH is not ours to trust. */
+const STTY_PATH = "/usr/bin:/bin:/usr/local/bin";
+
+/** Headless: no translation either way, no echo. Keys that make signals still do, and flush nothing (termios(3), NOFLSH). */
+const HEADLESS = ["raw", "-echo", "isig", "noflsh"];
+/** Interactive: a normal terminal, except that `C-c` must not throw away output that was not read yet. */
+const INTERACTIVE = ["noflsh", "iutf8"];
+
+export interface Terminal {
+  /** The slave's path, `/dev/pts/N`. */
+  path: string;
+  /** What the agent prints. */
+  output: ReadStream;
+  /** The master. node-pty does not mark it close-on-exec, so whoever starts a program must cover it. */
+  master_fd: number;
+  /** The slave, held open by the host for as long as it lives. */
+  slave_fd: number;
+  /** Types into the terminal. False when the agent has not read what was typed before; then nothing of it was taken. */
+  type(data: Buffer): boolean;
+  resize(cols: number, rows: number): void;
+  /** Lifts a stop by flow control (`C-s`), so that what is written can be read. */
+  unblock(): Promise<void>;
+}
+
+/** Opens a pty and sets it up. Rejects with the system's reason when there are no more ptys, or no stty. */
+export async function open_terminal(mode: "headless" | "interactive", [cols, rows]: [number, number]): Promise<Terminal> {
+  const opened = native.open(cols, rows);
+  // node-pty's own slave descriptor is non-blocking and inherited by children; ours is neither.
+  const slave_fd = openSync(opened.pty, constants.O_RDWR | constants.O_NOCTTY);
+  closeSync(opened.slave);
+  await stty(slave_fd, mode === "headless" ? HEADLESS : INTERACTIVE);
+  const output = new ReadStream(opened.master);
+  // EIO comes when the pty is torn down at the very end; until then the slave is ours, and open.
+  output.on("error", () => output.destroy());
+  return {
+    path: opened.pty,
+    output,
+    master_fd: opened.master,
+    slave_fd,
+    type(data) {
+      if (output.writableLength + data.length > INPUT_LIMIT_BYTES) return false;
+      output.write(data);
+      return true;
+    },
+    resize: (new_cols, new_rows) => native.resize(opened.master, new_cols, new_rows),
+    unblock: () => stty(slave_fd, ["-ixon"]),
+  };
+}
+
+/** Runs stty(1) on a terminal. */
+function stty(fd: number, settings: string[]): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const child = spawn("stty", settings, { stdio: [fd, "ignore", "ignore"], env: { PATH: STTY_PATH } });
+    child.once("error", reject);
+    child.once("exit", (code) => {
+      if (code === 0) resolve();
+      else reject(new Error(`stty ${settings.join(" ")} failed with exit code ${code}`));
+    });
+  });
+}
