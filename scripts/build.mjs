@@ -10,7 +10,8 @@ const shared = {
   format: "esm",
   sourcemap: "linked",
   logLevel: "warning",
-  external: ["node-pty"],
+  // Left to node_modules: what the daemon alone needs (some of it must know its own file name), and zod, which must be one copy.
+  external: ["node-pty", "zod", "fastify", "@fastify/swagger", "fastify-type-provider-zod", "pino", "pino-pretty", "execa", "lowdb", "write-file-atomic", "proper-lockfile", "re2js", "p-retry"],
   // Bundled CommonJS packages call require(); an ES module has none of its own.
   banner: { js: 'import { createRequire as __createRequire } from "node:module"; const require = __createRequire(import.meta.url);' },
 };

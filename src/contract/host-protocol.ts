@@ -6,11 +6,8 @@ import { end_cause } from "./status.ts";
 /**
  * What the daemon and an agent host say to each other: one JSON object a line over the host's control socket.
  * The daemon sends requests, each with an `id`; the host answers each with that `id`, and sends events without one.
- * A daemon must be able to adopt hosts that an older daemon started: `hello` carries the version, and fields are only added.
- *
  * The host imports these as types only, so that zod is not loaded once per agent.
  */
-export const HOST_PROTOCOL = 1;
 
 /** Everything a host must know in order to run its agent. Travels over the socket, because `env` holds secrets. */
 export const launch_spec = z.object({

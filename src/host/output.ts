@@ -11,6 +11,8 @@ import type { LogFile } from "./log-file.ts";
 
 /** After this long without a byte and without the marker, in ms, the stream may be held by flow control: `unblock` is called, again each time. */
 const UNBLOCK_MS = 150;
+/** How soon a marker that did not fit is offered again, in ms: the reader empties the pipe meanwhile. */
+const MARKER_RETRY_MS = 5;
 /** After this long without a byte and without the marker, in ms, the drain is given up and the receipt says so. */
 const GIVE_UP_MS = 5_000;
 
@@ -56,10 +58,7 @@ export class Output {
     });
     this.marker = marker;
     this.last_byte_at = performance.now();
-    // In a thread of the pool: it may have to wait until the log has made room.
-    write_fd(this.options.marker_fd, marker, (error) => {
-      if (error) this.notes.push(`${this.options.name}: the drain marker could not be written (${error.code})`);
-    });
+    this.write_marker(marker);
     await this.watch(seen);
     this.options.source.pause();
   }
@@ -73,6 +72,17 @@ export class Output {
       log.once("error", reject);
     });
     source.destroy();
+  }
+
+  /**
+   * In a thread of the pool, because a terminal takes it only when the log has made room. A pipe is non-blocking and takes
+   * a write of this size whole or not at all (pipe(7), PIPE_BUF), so that it is tried again.
+   */
+  private write_marker(marker: Buffer): void {
+    write_fd(this.options.marker_fd, marker, (error) => {
+      if (error?.code === "EAGAIN") setTimeout(() => this.write_marker(marker), MARKER_RETRY_MS);
+      else if (error) this.notes.push(`${this.options.name}: the drain marker could not be written (${error.code})`);
+    });
   }
 
   private take(chunk: Buffer): void {

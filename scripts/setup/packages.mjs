@@ -1,0 +1,69 @@
+// node_modules. They belong to one lock file, one Node ABI and one platform; the stamp inside says which. npm deletes it
+// with the rest when it starts, and it is written last: an installation that was cut short has none.
+import { createHash } from "node:crypto";
+import { chmodSync, existsSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { ROOT, run, SetupError, say } from "./run.mjs";
+
+const STAMP = join(ROOT, "node_modules/.setup-stamp");
+const NODE_PTY = join(ROOT, "node_modules/node-pty");
+const PREBUILD = join(NODE_PTY, `prebuilds/${process.platform}-${process.arch}`);
+
+/** The systems node-pty 1.1 brings a prebuilt for. A constant, because the question comes before it is installed. */
+const PREBUILT_FOR = ["darwin-arm64", "darwin-x64"];
+
+/** The step: node_modules is what the lock file says, built for this Node. */
+export const packages = {
+  needed: () => read_stamp() !== expected_stamp() || !has_native_module(),
+  async apply() {
+    say("installing packages (npm ci)…");
+    // Dev and optional ones are named, because NODE_ENV=production or a user's config may leave them out, and esbuild
+    // is both. The log level too: under `npm --silent test` npm would inherit silence and fail without a word.
+    await run("npm", ["ci", "--include=dev", "--include=optional", "--loglevel=warn"]);
+    if (!has_native_module()) {
+      throw new SetupError(
+        "node-pty was not built. Does npm have ignore-scripts set? Try: npm rebuild node-pty --ignore-scripts=false",
+      );
+    }
+    allow_spawn_helper();
+    writeFileSync(STAMP, expected_stamp());
+  },
+};
+
+/** Whether the installation, if there is to be one, will compile. */
+export function must_compile() {
+  return packages.needed() && !PREBUILT_FOR.includes(`${process.platform}-${process.arch}`);
+}
+
+function expected_stamp() {
+  const lock = createHash("sha256")
+    .update(readFileSync(join(ROOT, "package-lock.json")))
+    .digest("hex");
+  return `${lock} abi ${process.versions.modules} ${process.platform}-${process.arch} ${libc()}\n`;
+}
+
+/** A clone may be shared with a container of another C library. */
+function libc() {
+  if (process.platform !== "linux") return "system";
+  process.report.excludeNetwork = true;
+  return process.report.getReport().header.glibcVersionRuntime ? "glibc" : "musl";
+}
+
+function read_stamp() {
+  try {
+    return readFileSync(STAMP, "utf8");
+  } catch (error) {
+    if (error.code !== "ENOENT") throw error;
+    return null;
+  }
+}
+
+function has_native_module() {
+  return existsSync(join(NODE_PTY, "build/Release/pty.node")) || existsSync(join(PREBUILD, "pty.node"));
+}
+
+/** node-pty's macOS prebuilt is packed without the executable bit, and every spawn fails without it. */
+function allow_spawn_helper() {
+  const helper = join(PREBUILD, "spawn-helper");
+  if (existsSync(helper)) chmodSync(helper, 0o755);
+}

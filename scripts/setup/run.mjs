@@ -1,0 +1,55 @@
+// Words, child processes and interruption: what all steps share.
+import { spawn } from "node:child_process";
+import { dirname } from "node:path";
+import { fileURLToPath } from "node:url";
+
+/** The clone. Never the caller's directory: setup can be started from anywhere. */
+export const ROOT = dirname(dirname(dirname(fileURLToPath(import.meta.url))));
+
+/** A failure the reader can act on: printed as one line, without a stack. */
+export class SetupError extends Error {}
+
+/** One line about something that is really being done. stdout stays free for `--json`. */
+export function say(line) {
+  process.stderr.write(`setup: ${line}\n`);
+}
+
+const interruption = new AbortController();
+
+/** Aborted when somebody wants setup to end. */
+export const interrupted = interruption.signal;
+
+/** Makes signals end setup in order: the child is stopped and the lock is given back. A second signal ends it at once. */
+export function end_in_order_on_signals() {
+  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) {
+    process.once(signal, () => interruption.abort(new SetupError(`stopped by ${signal}`)));
+  }
+}
+
+/** Runs a command and keeps its output to itself, unless it fails. */
+export async function run(command, args, env = {}) {
+  interrupted.throwIfAborted();
+  const { failure, output } = await finished(
+    spawn(command, args, { cwd: ROOT, env: { ...process.env, ...env }, stdio: ["ignore", "pipe", "pipe"] }),
+  );
+  interrupted.throwIfAborted();
+  if (failure === null) return;
+  process.stderr.write(output);
+  throw new SetupError(`\`${[command, ...args].join(" ")}\` failed (${failure})`);
+}
+
+function finished(child) {
+  const chunks = [];
+  for (const stream of [child.stdout, child.stderr]) stream.on("data", (chunk) => chunks.push(chunk));
+  // Waits for the end even so: giving the lock back while npm still writes would let the next setup trample it.
+  const stop = () => child.kill("SIGTERM");
+  interrupted.addEventListener("abort", stop, { once: true });
+  return new Promise((resolve) => {
+    const end = (failure) => {
+      interrupted.removeEventListener("abort", stop);
+      resolve({ failure, output: Buffer.concat(chunks) });
+    };
+    child.once("error", (error) => end(error.code === "ENOENT" ? "it is not on the PATH" : error.message));
+    child.once("close", (code, signal) => end(code === 0 ? null : signal ? `signal ${signal}` : `exit code ${code}`));
+  });
+}

@@ -1,0 +1,68 @@
+/** `supervisor demo`: a tour on a workspace of its own, which is gone afterwards. */
+import { mkdtemp, readdir, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import type { Command } from "commander";
+import pino from "pino";
+import { Client } from "../../client/client.ts";
+import { base_environment, runtime_base } from "../../config.ts";
+import { start_daemon } from "../../daemon/run.ts";
+import type { Context } from "../context.ts";
+import { print, printable, receipt_text, table } from "../output.ts";
+
+const AGENTS = [
+  { type: "polite", command: ["sh", "-c", 'trap "echo last words; exit 0" TERM; cat; while :; do sleep 0.1; done'], prompt: "a prompt, read from stdin\n", grace_ms: 5000 },
+  { type: "stubborn", command: ["sh", "-c", 'trap "" TERM HUP INT; echo "I ignore TERM"; while :; do sleep 0.1; done'], prompt: "", grace_ms: 500 },
+  { type: "leaver", command: ["sh", "-c", 'echo "I leave a helper behind"; setsid sleep 1000 & sleep 1000'], prompt: "", grace_ms: 5000 },
+];
+
+export function demo_command(program: Command, context: Context): void {
+  program
+    .command("demo")
+    .description("a tour: three agents of different temper on a temporary workspace, and their ends with proof")
+    .action(async () => {
+      const workspace = await mkdtemp(join(tmpdir(), "supervisor-demo-"));
+      const daemon = await start_daemon({ workspace, runtime_base: runtime_base(context.env), base_env: base_environment(context.env), log: pino({ level: "silent" }) });
+      try {
+        await tour(new Client(daemon.socket), daemon.workspace, context);
+      } finally {
+        await daemon.stop({ agents: true });
+        await rm(workspace, { recursive: true });
+      }
+      print("\nThe temporary workspace is gone. Now your own: supervisor start");
+    });
+}
+
+async function tour(client: Client, workspace: string, context: Context): Promise<void> {
+  const env = base_environment(context.env);
+  print("1. Three agents are deployed.");
+  const agents = await Promise.all(AGENTS.map((one) => client.call("deploy", { body: { ...one, cwd: workspace, env } })));
+  print(table(["AGENT", "STATUS", "PID"], agents.map((one) => [one.id, one.status, String(one.process?.pid)])));
+  print("\n2. What each prints, as it comes.");
+  for (const agent of agents) print(`${agent.id}: ${await first_line(client, agent.id)}`);
+  print("\n3. Before: the files, and who holds them (lsof).");
+  await show_files(client, workspace);
+  print("\n4. All three are killed: TERM, grace, KILL; drained; closed; verified; deleted.");
+  const { receipts } = await client.call("kill_many", { body: { all: true, reason: "end of the tour" } });
+  for (const receipt of receipts) print(receipt_text(receipt));
+  print("\n5. After.");
+  await show_files(client, workspace);
+}
+
+/** The first line of a log, awaited by following it. */
+async function first_line(client: Client, agent: string): Promise<string> {
+  let text = "";
+  for await (const chunk of await client.stream("logs", { params: { agent }, query: { follow: true } })) {
+    text += chunk;
+    if (text.includes("\n")) break;
+  }
+  return printable(text.split("\n")[0] ?? "");
+}
+
+async function show_files(client: Client, workspace: string): Promise<void> {
+  const { files } = await client.call("verify", { body: {} });
+  const there = files.filter((file) => file.exists);
+  print(there.length === 0 ? "no tracked file exists, nothing is held" : table(["VERDICT", "FILE", "HELD BY"], there.map((file) => [file.verdict, file.path.split("/").at(-1) ?? "", file.holders.map((one) => `${one.command} (${one.pid})`).join(", ")])));
+  const all = await readdir(workspace, { recursive: true, withFileTypes: true });
+  print(`${all.filter((one) => one.isFile() && !one.name.includes("REGISTRY") && one.name !== "daemon.json").length} files of agents in the workspace`);
+}

@@ -1,0 +1,100 @@
+/** `supervisor deploy`: start an agent with the caller's directory and environment. */
+import { readFile } from "node:fs/promises";
+import { resolve } from "node:path";
+import { text as read_stream } from "node:stream/consumers";
+import { type Command, Option } from "commander";
+import type { Environment } from "../../config.ts";
+import { message_of, SupervisorError } from "../../contract/errors.ts";
+import type { CallRequest } from "../../contract/operations.ts";
+import type { Context } from "../context.ts";
+import { print, print_json, receipt_text } from "../output.ts";
+import { agent_exit_code, whole_number } from "../values.ts";
+
+interface Options {
+  task?: string; type: string; prompt?: string; promptFile?: string; parent?: string; cwd?: string; env: string[]; envFile?: string; cleanEnv: boolean;
+  interactive: boolean; stdout: "pty" | "pipe"; grace: number; cleanup: "delete" | "archive" | "keep"; wait: boolean;
+}
+
+export function deploy_command(program: Command, context: Context): void {
+  program
+    .command("deploy")
+    .description("start an agent")
+    .argument("<command...>", "the agent's program and its arguments, after --")
+    .option("--task <id>", "the task it belongs to (default: the caller's, else a common one)")
+    .option("--type <type>", "what kind of agent; becomes part of its id", "agent")
+    .option("--prompt <text>", "its prompt: its stdin, and SUPERVISOR_PROMPT_FILE")
+    .option("--prompt-file <file>", "the prompt from a file, or - for stdin")
+    .option("--parent <agent>", "the agent that it works for")
+    .option("--cwd <dir>", "where it runs (default: here)")
+    .option("--env <NAME[=VALUE]>", "a variable for it; NAME alone passes the caller's on", collect, [])
+    .option("--env-file <file>", "variables from a file of NAME=VALUE lines")
+    .option("--clean-env", "start from an empty environment instead of the caller's", false)
+    .option("--interactive", "a normal terminal instead of a byte-exact one", false)
+    .addOption(new Option("--stdout <kind>", "where its stdout goes: its terminal, or a pipe").choices(["pty", "pipe"]).default("pty"))
+    .option("--grace <ms>", "how long it may take to end after TERM", whole_number, 5000)
+    .addOption(new Option("--cleanup <policy>", "what becomes of its files when it ends by itself").choices(["delete", "archive", "keep"]).default("archive"))
+    .option("--wait", "wait for its end, and exit with its exit code", false)
+    .action(async (command: string[], options: Options) => {
+      const client = await context.client();
+      const agent = await client.call("deploy", { body: await request_of(command, options, context) });
+      if (!options.wait) return context.json() ? print_json(agent) : print(agent.id);
+      const receipt = await client.call("wait", { params: { agent: agent.id } });
+      if (context.json()) print_json(receipt);
+      else print(receipt_text(receipt));
+      context.exit_code(agent_exit_code(receipt));
+    });
+}
+
+const collect = (value: string, all: string[]) => [...all, value];
+
+async function request_of(command: string[], options: Options, context: Context): Promise<NonNullable<CallRequest<"deploy">["body"]>> {
+  if (options.prompt !== undefined && options.promptFile !== undefined) throw new SupervisorError("invalid_request", "give --prompt or --prompt-file, not both");
+  return {
+    command,
+    type: options.type,
+    task_id: options.task ?? (options.parent ? undefined : context.env.SUPERVISOR_TASK_ID),
+    parent: options.parent ?? context.env.SUPERVISOR_AGENT_ID,
+    prompt: options.prompt ?? (options.promptFile ? await read_prompt(options.promptFile, context.cwd) : undefined),
+    cwd: resolve(context.cwd, options.cwd ?? "."),
+    env: await environment_of(options, context),
+    mode: options.interactive ? "interactive" : "headless",
+    stdout: options.stdout,
+    grace_ms: options.grace,
+    cleanup: options.cleanup,
+  };
+}
+
+async function read_prompt(file: string, cwd: string): Promise<string> {
+  if (file === "-") return read_stream(process.stdin);
+  return read_text(resolve(cwd, file), "--prompt-file");
+}
+
+async function read_text(path: string, option: string): Promise<string> {
+  try {
+    return await readFile(path, "utf8");
+  } catch (error) {
+    throw new SupervisorError("invalid_request", `${option}: ${message_of(error)}`);
+  }
+}
+
+async function environment_of(options: Options, context: Context): Promise<Record<string, string>> {
+  const env: Record<string, string> = options.cleanEnv ? {} : defined(context.env);
+  for (const name of Object.keys(env)) if (name.startsWith("SUPERVISOR_")) delete env[name];
+  const lines = options.envFile ? (await read_text(resolve(context.cwd, options.envFile), "--env-file")).split("\n") : [];
+  for (const line of lines.map((one) => one.trim()).filter((one) => one && !one.startsWith("#"))) assign(env, line, context.env, "--env-file");
+  for (const entry of options.env) assign(env, entry, context.env, "--env");
+  return env;
+}
+
+function assign(env: Record<string, string>, entry: string, caller: Environment, option: string): void {
+  const at = entry.indexOf("=");
+  const name = at < 0 ? entry : entry.slice(0, at);
+  if (!name) throw new SupervisorError("invalid_request", `${option} takes NAME or NAME=VALUE`);
+  const value = at < 0 ? caller[name] : entry.slice(at + 1);
+  if (value === undefined) throw new SupervisorError("invalid_request", `${option} ${name}: the caller has no such variable to pass on`);
+  env[name] = value;
+}
+
+function defined(env: Environment): Record<string, string> {
+  return Object.fromEntries(Object.entries(env).filter((entry): entry is [string, string] => entry[1] !== undefined));
+}

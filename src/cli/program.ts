@@ -1,0 +1,92 @@
+/** The `supervisor` command: its options and commands. Commands that need the daemon's code load it only when they are called. */
+import { Command, CommanderError } from "commander";
+import { discover } from "../client/discover.ts";
+import { type Environment, workspace_of } from "../config.ts";
+import { SupervisorError, message_of } from "../contract/errors.ts";
+import { attach_command } from "./commands/attach.ts";
+import { agent_commands } from "./commands/agents.ts";
+import { completion_command } from "./commands/completion.ts";
+import { daemon_commands } from "./commands/daemon.ts";
+import { deploy_command } from "./commands/deploy.ts";
+import { stream_commands } from "./commands/logs.ts";
+import { report_commands } from "./commands/reports.ts";
+import type { Context } from "./context.ts";
+
+export interface Invocation {
+  argv: string[];
+  env: Environment;
+  cwd: string;
+}
+
+/** Runs one command line. Resolves with the exit code; never rejects. */
+export async function run_cli({ argv, env, cwd }: Invocation): Promise<number> {
+  let exit_code = 0;
+  const program = new Command("supervisor");
+  const options = () => program.opts<{ workspace?: string; json: boolean; stack: boolean }>();
+  const context: Context = {
+    env,
+    cwd,
+    workspace: () => workspace_of(options().workspace, env, cwd),
+    // An explicit workspace is asked for; the socket in the environment is that of the agent one is in.
+    client: () => discover(context.workspace(), options().workspace ? undefined : env.SUPERVISOR_SOCKET),
+    json: () => options().json,
+    exit_code: (code) => {
+      exit_code = code;
+    },
+  };
+  program
+    .description("Supervises headless coding agents: lossless logs, proven ends, nothing else touched.")
+    .option("--workspace <dir>", "where tasks and agents live (default: SUPERVISOR_WORKSPACE or ./.agent-workspace)")
+    .option("--json", "one JSON document on stdout", false)
+    .option("--stack", "show where an error came from", false)
+    .exitOverride();
+  await add_commands(program, context, argv);
+  share_global_options(program);
+  try {
+    await program.parseAsync(argv, { from: "user" });
+    return exit_code;
+  } catch (error) {
+    if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
+    report(error, argv.includes("--json"), argv.includes("--stack"));
+    return error instanceof SupervisorError ? error.exit_code : 1;
+  }
+}
+
+async function add_commands(program: Command, context: Context, argv: string[]): Promise<void> {
+  const called = argv.find((word) => ["start", "demo", "doctor"].includes(word));
+  const all = called === undefined && argv.some((word) => ["--help", "-h", "help", "completion"].includes(word));
+  if (all || called === "start") (await import("./commands/start.ts")).start_command(program, context);
+  deploy_command(program, context);
+  agent_commands(program, context);
+  stream_commands(program, context);
+  attach_command(program, context);
+  report_commands(program, context);
+  daemon_commands(program, context);
+  if (all || called === "doctor") (await import("./commands/doctor.ts")).doctor_command(program, context);
+  if (all || called === "demo") (await import("./commands/demo.ts")).demo_command(program, context);
+  completion_command(program);
+}
+
+/** `--json` and `--workspace` may stand before or after the command's name. */
+function share_global_options(program: Command): void {
+  const visit = (command: Command) => {
+    command.exitOverride();
+    for (const child of command.commands) visit(child);
+    if (command === program || command.commands.length > 0) return;
+    command.option("--workspace <dir>", "where tasks and agents live").option("--json", "one JSON document on stdout").option("--stack", "show where an error came from");
+    command.hook("preAction", (_this, action) => {
+      for (const name of ["workspace", "json", "stack"]) {
+        const value = action.getOptionValue(name);
+        if (value !== undefined) program.setOptionValue(name, value);
+      }
+    });
+  };
+  visit(program);
+}
+
+function report(error: unknown, json: boolean, stack: boolean): void {
+  const code = error instanceof SupervisorError ? error.code : "internal";
+  if (json) process.stdout.write(`${JSON.stringify({ success: false, error: message_of(error), code })}\n`);
+  process.stderr.write(`supervisor: ${message_of(error)}\n`);
+  if (stack && error instanceof Error) process.stderr.write(`${error.stack}\n`);
+}

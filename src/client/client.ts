@@ -1,0 +1,71 @@
+/**
+ * The typed client: one method for every operation, over the daemon's unix socket. Knows nothing but HTTP; a daemon that is not there
+ * is `no_daemon`, one that goes away in between is `daemon_gone`.
+ */
+import { request as http_request, type IncomingMessage } from "node:http";
+import { type ErrorCode, ERRORS, is_errno, message_of, SupervisorError } from "../contract/errors.ts";
+import { type Answer, type CallRequest, OPERATIONS, type OperationName } from "../contract/operations.ts";
+
+export class Client {
+  constructor(readonly socket: string) {}
+
+  /** Calls an operation. Rejects with the daemon's own error. */
+  async call<N extends OperationName>(name: N, request: CallRequest<N> = {}): Promise<Answer<N>> {
+    const response = await this.open(name, request);
+    return JSON.parse(await text_of(response)) as Answer<N>;
+  }
+
+  /** Calls an operation that answers with a stream. */
+  async stream<N extends OperationName>(name: N, request: CallRequest<N> = {}): Promise<IncomingMessage> {
+    return this.open(name, request);
+  }
+
+  private async open<N extends OperationName>(name: N, request: CallRequest<N>): Promise<IncomingMessage> {
+    const { method } = OPERATIONS[name];
+    const body = method === "POST" ? JSON.stringify(request.body ?? {}) : undefined;
+    const response = await new Promise<IncomingMessage>((resolve, reject) => {
+      const outgoing = http_request({ socketPath: this.socket, method, path: url_of(name, request), headers: body === undefined ? {} : { "content-type": "application/json" } }, resolve);
+      outgoing.once("error", (error) => reject(this.unreachable(error)));
+      outgoing.end(body);
+    });
+    if ((response.statusCode ?? 500) < 400) return response;
+    throw to_error(await text_of(response));
+  }
+
+  private unreachable(error: Error): SupervisorError {
+    if (is_errno(error, "ENOENT", "ECONNREFUSED")) return no_daemon(this.socket);
+    return new SupervisorError("daemon_gone", `the supervisor went away before it answered (${message_of(error)}); is it still running? ('supervisor ps')`);
+  }
+}
+
+/** The error of a command that finds no daemon. */
+export function no_daemon(where: string): SupervisorError {
+  return new SupervisorError("no_daemon", `no supervisor is running for ${where}; start one with 'supervisor start'`);
+}
+
+function url_of<N extends OperationName>(name: N, request: CallRequest<N>): string {
+  const params = (request.params ?? {}) as Record<string, string>;
+  const path = OPERATIONS[name].path.replace(/:(\w+)/g, (_all, key: string) => encodeURIComponent(params[key] ?? ""));
+  const query = new URLSearchParams();
+  for (const [key, value] of Object.entries(request.query ?? {})) if (value !== undefined) query.set(key, String(value));
+  return query.size > 0 ? `${path}?${query}` : path;
+}
+
+async function text_of(response: IncomingMessage): Promise<string> {
+  const chunks: Buffer[] = [];
+  try {
+    for await (const chunk of response) chunks.push(chunk as Buffer);
+  } catch (error) {
+    throw new SupervisorError("daemon_gone", `the supervisor went away while it answered (${message_of(error)})`);
+  }
+  return Buffer.concat(chunks).toString("utf8");
+}
+
+function to_error(text: string): SupervisorError {
+  try {
+    const { error, code } = JSON.parse(text) as { error: string; code: string };
+    return new SupervisorError(code in ERRORS ? (code as ErrorCode) : "internal", error);
+  } catch {
+    return new SupervisorError("internal", `the supervisor answered what is not JSON: ${text.slice(0, 200)}`);
+  }
+}

@@ -1,0 +1,26 @@
+/** What the environment says, read in one place. */
+import { tmpdir } from "node:os";
+import { resolve } from "node:path";
+import { DEFAULT_WORKSPACE } from "./contract/paths.ts";
+
+export type Environment = Record<string, string | undefined>;
+
+/** The workspace: as asked for, else SUPERVISOR_WORKSPACE, else `.agent-workspace` here. Absolute. */
+export function workspace_of(option: string | undefined, env: Environment, cwd: string): string {
+  return resolve(cwd, option ?? env.SUPERVISOR_WORKSPACE ?? DEFAULT_WORKSPACE);
+}
+
+/** Where private runtime directories are made: XDG_RUNTIME_DIR, else the temp dir. */
+export function runtime_base(env: Environment): string {
+  return env.XDG_RUNTIME_DIR || tmpdir();
+}
+
+/** What the tmux server and the hosts get of the environment: enough to run, and no secret. */
+export function base_environment(env: Environment): Record<string, string> {
+  const kept: Record<string, string> = { PATH: env.PATH ?? "/usr/local/bin:/usr/bin:/bin", TERM: "xterm-256color", SHELL: "/bin/sh" };
+  for (const name of ["HOME", "LANG", "LC_ALL", "USER", "TZ"]) {
+    const value = env[name];
+    if (value !== undefined) kept[name] = value;
+  }
+  return kept;
+}

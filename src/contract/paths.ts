@@ -1,0 +1,48 @@
+/** Where things are. Pure: no file is touched here. */
+import { createHash } from "node:crypto";
+import { join } from "node:path";
+import type { TrackedFiles } from "./agent.ts";
+import { short_agent_id } from "./ids.ts";
+
+/** The longest path a unix socket may have: sun_path is 108 bytes with its final NUL (unix(7)). */
+export const SOCKET_PATH_BYTES = 107;
+
+export const DEFAULT_WORKSPACE = ".agent-workspace";
+
+/** Says who serves the workspace, and where: `{pid, start_time, boot_id, socket, runtime_dir}`. */
+export const daemon_file = (workspace: string) => join(workspace, "daemon.json");
+
+export const task_dir = (workspace: string, task_id: string) => join(workspace, task_id);
+export const registry_path = (dir: string) => join(dir, "AGENT_REGISTRY.json");
+export const trash_dir = (dir: string) => join(dir, "trash");
+export const archive_dir = (dir: string) => join(dir, "archive");
+/** Exit records wait here until the daemon takes them in. */
+export const exits_dir = (dir: string) => join(dir, "exits");
+export const exit_record_path = (dir: string, agent_id: string) => join(exits_dir(dir), `${agent_id}.json`);
+
+/** The folders a task has from its beginning. */
+export const task_folders = (dir: string) => [dir, ...["logs", "progress", "findings", "archive", "trash", "exits"].map((name) => join(dir, name))];
+
+/** The files of an agent, by role, in the order in which they are removed. */
+export function tracked_files_of(dir: string, agent_id: string, terminal_log: boolean): TrackedFiles {
+  return {
+    prompt_file: join(dir, `agent_prompt_${agent_id}.txt`),
+    log_file: join(dir, "logs", `${agent_id}_stream.jsonl`),
+    progress_file: join(dir, "progress", `${agent_id}_progress.jsonl`),
+    findings_file: join(dir, "findings", `${agent_id}_findings.jsonl`),
+    deploy_log: join(dir, "logs", `deploy_${agent_id}.json`),
+    ...(terminal_log ? { terminal_log: join(dir, "logs", `${agent_id}_terminal.log`) } : {}),
+  };
+}
+
+/** The private directory of a workspace's sockets. Short, because socket paths are. `base` is XDG_RUNTIME_DIR or the temp dir. */
+export function runtime_dir_of(base: string, uid: number, workspace: string): string {
+  const key = createHash("sha256").update(workspace).digest("hex").slice(0, 10);
+  return join(base, `supervisor-${uid}`, key);
+}
+export const daemon_socket = (runtime_dir: string) => join(runtime_dir, "d.sock");
+export const tmux_socket = (runtime_dir: string) => join(runtime_dir, "t.sock");
+export const tmux_config = (runtime_dir: string) => join(runtime_dir, "tmux.conf");
+export const canary_file = (runtime_dir: string) => join(runtime_dir, "canary");
+export const host_socket = (runtime_dir: string, agent_id: string) => join(runtime_dir, `${short_agent_id(agent_id)}.sock`);
+export const host_stderr = (runtime_dir: string, agent_id: string) => join(runtime_dir, `${short_agent_id(agent_id)}.err`);

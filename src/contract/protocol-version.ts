@@ -1,0 +1,5 @@
+/**
+ * The version of what daemon and host say to each other. A daemon must be able to adopt hosts that an older one started: `hello` carries
+ * the version, and fields are only added. Apart from the schemas, so that a host does not load zod.
+ */
+export const HOST_PROTOCOL = 1;

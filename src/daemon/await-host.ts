@@ -1,0 +1,41 @@
+/** Waits for a new host's socket to appear. The socket's name appears when it accepts, so that one look after each change is enough. */
+import { watch } from "node:fs";
+import { readFile, rm } from "node:fs/promises";
+import { basename } from "node:path";
+import { is_errno, SupervisorError } from "../contract/errors.ts";
+import { is_alive, process_ref_of } from "../drivers/procfs.ts";
+import { HostLink } from "./host-link.ts";
+import { forward_events } from "./hosts.ts";
+import type { Services } from "./services.ts";
+
+/** A host boots in about 100 ms; on a machine where a hundred boot at once, in seconds. In ms. */
+const BOOT_DEADLINE_MS = 20_000;
+/** How often is looked whether the booting host still lives: nobody tells of the death of another's child. In ms. */
+const LOOK_MS = 50;
+
+export async function await_host(services: Services, agent_id: string, socket: string, pane_pid: number, stderr: string): Promise<HostLink> {
+  const pane = process_ref_of(pane_pid);
+  const changes = watch(services.runtime_dir);
+  try {
+    await new Promise<void>((resolve, reject) => {
+      const connectable = () => HostLink.connect(agent_id, socket, () => {}).then((link) => { link.close(); resolve(); }, (error) => { if (!is_errno(error, "ENOENT")) reject(error); });
+      const fail = (text: string) => reject(new SupervisorError("host_failed", text));
+      changes.on("change", (_event, name) => { if (name === basename(socket)) void connectable(); });
+      changes.on("error", reject);
+      const look = setInterval(() => { if (!pane || !is_alive(pane)) fail(`its host ended before it was ready`); }, LOOK_MS);
+      const deadline = setTimeout(() => fail(`its host was not ready in ${BOOT_DEADLINE_MS} ms`), BOOT_DEADLINE_MS);
+      const settle = () => { clearInterval(look); clearTimeout(deadline); };
+      changes.on("close", settle);
+      void connectable();
+    });
+    const link = await HostLink.connect(agent_id, socket, forward_events(services, agent_id));
+    return link;
+  } catch (error) {
+    const said = await readFile(stderr, "utf8").catch(() => "");
+    const line = said.split("\n").find((one) => /Error|error/.test(one)) ?? said.split("\n")[0];
+    throw new SupervisorError("host_failed", `${(error as Error).message}${line ? ` (${line.trim()})` : ""}`);
+  } finally {
+    changes.close();
+    await rm(stderr, { force: true });
+  }
+}

@@ -1,0 +1,182 @@
+/**
+ * The beginning of an agent: validate, write prompt and a durable `deploying` entry, start the session, wait for its host,
+ * launch. Nothing ever runs that the registry does not know; a failure at any step undoes the earlier ones and says why.
+ */
+import { randomBytes } from "node:crypto";
+import { constants } from "node:fs";
+import { access, rm, stat, writeFile } from "node:fs/promises";
+import { delimiter, isAbsolute, join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { type AgentRecord, agent_record } from "../contract/agent.ts";
+import { deferred } from "../contract/deferred.ts";
+import { is_errno, message_of, SupervisorError } from "../contract/errors.ts";
+import type { LaunchSpec } from "../contract/host-protocol.ts";
+import { new_agent_id, session_name } from "../contract/ids.ts";
+import type { DeployRequest } from "../contract/operations.ts";
+import { exit_record_path, host_socket, host_stderr, tracked_files_of } from "../contract/paths.ts";
+import { COOKIE_VARIABLE } from "../containment/family.ts";
+import { boot_id } from "../drivers/procfs.ts";
+import { kill_session, new_session } from "../drivers/tmux.ts";
+import { await_host } from "./await-host.ts";
+import { end_agent } from "./ending/end.ts";
+import { watch_host } from "./hosts.ts";
+import type { Registry, Task } from "./registry/registry.ts";
+import type { Services } from "./services.ts";
+
+const HOST_PROGRAM = fileURLToPath(new URL("../agent-host.js", import.meta.url));
+/** The prompt as the registry shows it; the whole of it is in the prompt file. */
+const PROMPT_EXCERPT = 200;
+
+/** Begins an agent. Resolves when it runs (or has already ended again); rejects with everything undone. */
+export async function deploy(services: Services, request: DeployRequest): Promise<AgentRecord> {
+  await check_program(request);
+  const { registry } = services;
+  const parent = request.parent ? registry.find(request.parent) : null;
+  const task = request.task_id ? registry.task(request.task_id) : parent ? registry.task_of(parent) : await registry.default_task();
+  const agent = new_agent(registry, task, request, parent);
+  const socket = host_socket(services.runtime_dir, agent.id);
+  const undo: (() => Promise<unknown>)[] = [];
+  const finished = deferred();
+  let step = "writing its files";
+  try {
+    const files = agent.tracked_files;
+    undo.push(() => Promise.all(Object.values(files).map((path) => rm(path, { force: true }))));
+    await write_new(files.prompt_file as string, request.prompt ?? "");
+    await write_new(files.deploy_log as string, `${JSON.stringify(deploy_log(agent), null, 2)}\n`);
+    step = "registering it";
+    undo.push(() => registry.remove(agent));
+    services.deploys.set(agent.id, finished.promise);
+    await registry.add(task, agent);
+    step = "starting its session";
+    undo.push(() => remove_session(services, agent));
+    const stderr = host_stderr(services.runtime_dir, agent.id);
+    const pane_pid = await new_session(services.tmux, agent.tmux_session as string, [
+      "/bin/sh", "-c", 'exec "$0" "$@" 2>"$SUPERVISOR_HOST_STDERR"'.replace("$SUPERVISOR_HOST_STDERR", stderr),
+      process.execPath, "--no-warnings", HOST_PROGRAM, agent.id, socket, services.tmux.socket,
+    ]);
+    step = "waiting for its host";
+    const link = await await_host(services, agent.id, socket, pane_pid, stderr);
+    undo.push(async () => link.close());
+    step = "launching its program";
+    const facts = await link.hello();
+    await registry.update(agent, { host: { ...facts.host, socket, protocol: facts.protocol, boot_id: boot_id() } });
+    const launched = (await link.request({ type: "launch", spec: launch_spec(services, task, agent, request) })) as { process: AgentRecord["process"] };
+    undo.length = 0;
+    services.hosts.set(agent.id, link);
+    await registry.advance(agent, { type: "launched" }, { process: launched.process });
+    services.events.emit({ type: "agent_started", agent_id: agent.id, message: request.command.join(" ") });
+    watch_host(services, agent, link);
+    return agent;
+  } catch (error) {
+    if (undo.length === 0) {
+      // The agent may run: it is ended like any other, with its receipt.
+      await end_agent(services, agent, { cause: "deploy_failed", reason: message_of(error), cleanup: "archive", grace_ms: agent.grace_ms });
+      throw error;
+    }
+    for (const back of undo.reverse()) await back().catch((failed) => services.log.error({ agent_id: agent.id, error: message_of(failed) }, "undoing a deploy failed"));
+    if (error instanceof SupervisorError) throw new SupervisorError(error.code, `${agent.id} was not deployed (${step}): ${error.message}`);
+    if (is_errno(error, "ENOSPC", "EDQUOT", "EROFS", "EACCES", "EMFILE", "ENFILE")) {
+      throw new SupervisorError("workspace_unusable", `the agent was not deployed (${step}): ${message_of(error)}`);
+    }
+    throw error;
+  } finally {
+    services.deploys.delete(agent.id);
+    finished.resolve();
+  }
+}
+
+function new_agent(registry: Registry, task: Task, request: DeployRequest, parent: AgentRecord | null): AgentRecord {
+  const now = new Date();
+  const prompt = request.prompt ?? "";
+  let id = new_agent_id(request.type, now);
+  while (registry.agents().some((one) => one.id.endsWith(id.slice(-13)))) id = new_agent_id(request.type, now);
+  return agent_record.parse({
+    id,
+    type: request.type,
+    tmux_session: session_name(id),
+    parent: parent?.id ?? "orchestrator",
+    depth: (parent?.depth ?? 0) + 1,
+    status: "deploying",
+    started_at: now.toISOString(),
+    last_update: now.toISOString(),
+    prompt: prompt.length > PROMPT_EXCERPT ? `${prompt.slice(0, PROMPT_EXCERPT)}...` : prompt,
+    tracked_files: tracked_files_of(task.dir, id, request.stdout === "pipe"),
+    command: request.command,
+    cwd: request.cwd,
+    mode: request.mode,
+    stdout: request.stdout,
+    grace_ms: request.grace_ms,
+    cleanup: request.cleanup,
+    cookie: randomBytes(16).toString("hex"),
+    task_id: task.task_id,
+  });
+}
+
+/** What a person finds beside the log: everything but the environment. */
+function deploy_log(agent: AgentRecord) {
+  const { id, type, task_id, command, cwd, mode, stdout, grace_ms, cleanup, parent, depth, started_at, tracked_files } = agent;
+  return { agent_id: id, type, task_id, command, cwd, mode, stdout, grace_ms, cleanup, parent, depth, started_at, tracked_files };
+}
+
+function launch_spec(services: Services, task: Task, agent: AgentRecord, request: DeployRequest): LaunchSpec {
+  const files = agent.tracked_files;
+  const env: Record<string, string> = {
+    ...request.env,
+    TERM: "xterm-256color",
+    SUPERVISOR_AGENT_ID: agent.id,
+    SUPERVISOR_TASK_ID: task.task_id,
+    SUPERVISOR_WORKSPACE: services.workspace,
+    SUPERVISOR_SOCKET: services.socket,
+    SUPERVISOR_PROMPT_FILE: files.prompt_file as string,
+    [COOKIE_VARIABLE]: agent.cookie as string,
+  };
+  // They name the caller's terminal, which is not the agent's.
+  for (const name of ["TMUX", "TMUX_PANE", "STY", "COLUMNS", "LINES"]) delete env[name];
+  return {
+    agent_id: agent.id,
+    task_id: task.task_id,
+    command: agent.command,
+    cwd: agent.cwd,
+    env,
+    mode: agent.mode,
+    stdout: agent.stdout,
+    cookie: agent.cookie as string,
+    prompt_file: files.prompt_file as string,
+    log_file: files.log_file as string,
+    terminal_log: files.terminal_log ?? null,
+    exit_record: exit_record_path(task.dir, agent.id),
+    grace_ms: agent.grace_ms,
+    cleanup: agent.cleanup,
+  };
+}
+
+async function write_new(path: string, text: string): Promise<void> {
+  await writeFile(path, text, { mode: 0o600, flag: "wx", flush: true });
+}
+
+async function remove_session(services: Services, agent: AgentRecord): Promise<void> {
+  await kill_session(services.tmux, agent.tmux_session as string);
+  await rm(host_socket(services.runtime_dir, agent.id), { force: true });
+  await rm(host_stderr(services.runtime_dir, agent.id), { force: true });
+}
+
+/** Refuses a directory or a program that is not there, before anything is made. */
+async function check_program({ command, cwd, env }: DeployRequest): Promise<void> {
+  if (!isAbsolute(cwd)) throw new SupervisorError("invalid_request", `cwd must be an absolute path, not '${cwd}'`);
+  const directory = await stat(cwd).catch(() => null);
+  if (!directory?.isDirectory()) throw new SupervisorError("directory_not_found", `${cwd} is not a directory; give the agent one that exists with --cwd`);
+  const program = command[0] as string;
+  const places = program.includes("/") ? [join(isAbsolute(program) ? "/" : cwd, program)] : (env.PATH ?? "/usr/local/bin:/usr/bin:/bin").split(delimiter).map((dir) => join(isAbsolute(dir) ? dir : join(cwd, dir), program));
+  for (const place of places) if (await is_program(place)) return;
+  throw new SupervisorError("program_not_found", program.includes("/") ? `${program} cannot be run; is the path right, and the file executable?` : `no program '${program}' on the PATH; install it, or give its full path after --`);
+}
+
+async function is_program(path: string): Promise<boolean> {
+  try {
+    await access(path, constants.X_OK);
+    return (await stat(path)).isFile();
+  } catch {
+    return false;
+  }
+}
+

@@ -1,0 +1,40 @@
+/** The receipt: what was stopped, what became of each file, and anything that does not add up. Pure. */
+import type { AgentRecord, Ending } from "../../contract/agent.ts";
+import type { Receipt } from "../../contract/receipt.ts";
+import type { AgentStatus } from "../../contract/status.ts";
+import type { RemovedFiles } from "./remove.ts";
+
+export function make_receipt(agent: AgentRecord, ending: Ending, files: RemovedFiles, status: AgentStatus, total_ms: number): Receipt {
+  const closed = ending.closed;
+  const streams = closed?.streams ?? [];
+  const sum = (pick: (one: (typeof streams)[number]) => number) => streams.reduce((total, one) => total + pick(one), 0);
+  const uneven = streams.filter((one) => one.bytes_read !== one.bytes_written).map((one) => `${one.path}: ${one.bytes_read} bytes were read, ${one.bytes_written} are in the file`);
+  const survivors = closed?.survivors ?? [];
+  const { stop: _waited, ...ours } = ending.duration_ms;
+  return {
+    success: survivors.length === 0 && files.files_failed.length === 0,
+    agent_id: agent.id,
+    tmux_session: agent.tmux_session,
+    session_killed: ending.session_killed,
+    reason: ending.reason,
+    status,
+    cleanup: {
+      ...files,
+      bytes_logged: sum((one) => one.bytes_written),
+      bytes_read: sum((one) => one.bytes_read),
+      processes_ended: closed?.processes_ended ?? [],
+      survivors,
+      duration_ms: rounded({ ...closed?.duration_ms, ...ours, total: total_ms }),
+    },
+    cause: ending.cause,
+    exit: closed?.exit ?? { code: null, signal: null, at: null },
+    signals: closed?.signals ?? [],
+    ended_at: new Date().toISOString(),
+    amended_at: null,
+    notes: [...(closed?.notes ?? []), ...uneven],
+  };
+}
+
+function rounded(durations: Record<string, number | undefined>): Receipt["cleanup"]["duration_ms"] {
+  return Object.fromEntries(Object.entries(durations).map(([step, ms]) => [step, Math.round((ms ?? 0) * 10) / 10]));
+}

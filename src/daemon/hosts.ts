@@ -1,0 +1,36 @@
+/** What the daemon does when a host says something, or goes away. */
+import type { AgentRecord } from "../contract/agent.ts";
+import type { HostEvent } from "../contract/host-protocol.ts";
+import { end_agent } from "./ending/end.ts";
+import type { HostLink } from "./host-link.ts";
+import type { Services } from "./services.ts";
+
+/** A handler that turns a host's events into the supervisor's. */
+export function forward_events(services: Services, agent_id: string): (event: HostEvent) => void {
+  return (event) => {
+    if (event.event === "stalled") {
+      services.events.emit({ type: event.reason ? "agent_stalled" : "agent_resumed", agent_id, message: event.reason ?? "output goes on" });
+      services.log.warn({ agent_id, reason: event.reason }, event.reason ? "the agent's output is held up" : "the agent's output goes on");
+    }
+    if (event.event === "exited") services.events.emit({ type: "agent_exited", agent_id, message: event.signal ?? `exit code ${event.code}` });
+  };
+}
+
+/** Follows a host to its end: an end that the host begins by itself, or its death, is taken up by the daemon. */
+export function watch_host(services: Services, agent: AgentRecord, link: HostLink): void {
+  const take_up = (cause: "exited" | "host_lost" | "session_killed" | "kill", reason: string) =>
+    end_agent(services, agent, { cause, reason, cleanup: agent.cleanup, grace_ms: agent.grace_ms }).catch((error) => {
+      services.log.error({ agent_id: agent.id, error: String(error) }, "an end did not finish");
+    });
+  void link.closed.then((report) => take_up(report.cause as "exited", REASONS[report.cause] ?? report.cause));
+  void link.gone.then(() => {
+    if (services.hosts.get(agent.id) === link) services.hosts.delete(agent.id);
+    if (!services.stopping && !services.ends.has(agent.id) && !agent.ended_at) void take_up("host_lost", "its host went away");
+  });
+}
+
+const REASONS: Partial<Record<string, string>> = {
+  exited: "the agent exited",
+  session_killed: "its tmux session was killed",
+  kill: "its host was told to end",
+};

@@ -1,0 +1,134 @@
+/** What the supervisor remembers: tasks and their agents. The only writer of the registry files. */
+import { mkdir, readdir } from "node:fs/promises";
+import { basename } from "node:path";
+import { type AgentRecord, agent_record, REGISTRY_VERSION } from "../../contract/agent.ts";
+import { is_errno, message_of, SupervisorError } from "../../contract/errors.ts";
+import { new_task_id, TASK_ID_PATTERN } from "../../contract/ids.ts";
+import { registry_path, task_dir, task_folders } from "../../contract/paths.ts";
+import { agent_status, type LifecycleEvent, next_status } from "../../contract/status.ts";
+import { RegistryStore } from "./store.ts";
+
+export interface Task {
+  task_id: string;
+  dir: string;
+  store: RegistryStore;
+  agents: Map<string, AgentRecord>;
+}
+
+export class Registry {
+  readonly tasks = new Map<string, Task>();
+  readonly warnings: string[] = [];
+
+  constructor(readonly workspace: string) {}
+
+  /** Loads every task of the workspace. A registry that cannot be used is named in `warnings` and left alone. */
+  async load(): Promise<void> {
+    for (const name of await readdir(this.workspace)) {
+      if (!TASK_ID_PATTERN.test(name)) continue;
+      try {
+        await this.load_task(task_dir(this.workspace, name));
+      } catch (error) {
+        if (!is_errno(error, "ENOENT")) this.warnings.push(message_of(error));
+        else this.warnings.push(`${registry_path(task_dir(this.workspace, name))} is missing or broken, and there is no good copy; the task is left alone`);
+      }
+    }
+  }
+
+  private async load_task(dir: string): Promise<void> {
+    const { store, warning } = await RegistryStore.load(registry_path(dir));
+    if (warning) this.warnings.push(warning);
+    const agents = new Map<string, AgentRecord>();
+    const kept: unknown[] = [];
+    for (const raw of store.data.agents) {
+      const parsed = agent_record.safeParse(raw);
+      if (parsed.success) agents.set(parsed.data.id, parsed.data);
+      else this.warnings.push(`${store.path}: an entry is not an agent and is kept as it is`);
+      kept.push(parsed.success ? parsed.data : raw);
+    }
+    store.data.agents = kept;
+    await Promise.all(task_folders(dir).map((folder) => mkdir(folder, { recursive: true, mode: 0o700 })));
+    this.tasks.set(basename(dir), { task_id: basename(dir), dir, store, agents });
+  }
+
+  async create_task(description: string, now = new Date(), extra: Record<string, unknown> = {}): Promise<Task> {
+    const task_id = new_task_id(now);
+    const dir = task_dir(this.workspace, task_id);
+    for (const folder of task_folders(dir)) await mkdir(folder, { mode: 0o700 });
+    const store = await RegistryStore.create(registry_path(dir), {
+      task_id,
+      task_description: description,
+      created_at: now.toISOString(),
+      workspace: dir,
+      status: "INITIALIZED",
+      priority: "P2",
+      registry_version: REGISTRY_VERSION,
+      agents: [],
+      ...extra,
+    });
+    const task = { task_id, dir, store, agents: new Map() };
+    this.tasks.set(task_id, task);
+    return task;
+  }
+
+  /** The task that takes agents deployed without one. */
+  async default_task(): Promise<Task> {
+    for (const task of this.tasks.values()) if (task.store.data.default_task === true) return task;
+    return this.create_task("agents deployed without a task", new Date(), { default_task: true });
+  }
+
+  task(task_id: string): Task {
+    const task = this.tasks.get(task_id);
+    if (!task) throw new SupervisorError("task_not_found", `no task ${task_id}; 'supervisor task ls' shows them`);
+    return task;
+  }
+
+  agents(): AgentRecord[] {
+    return [...this.tasks.values()].flatMap((task) => [...task.agents.values()]);
+  }
+
+  /** The agent with this id, or the only one whose id begins so. */
+  find(id_or_prefix: string): AgentRecord {
+    const all = this.agents();
+    const exact = all.find((agent) => agent.id === id_or_prefix);
+    if (exact) return exact;
+    const fits = all.filter((agent) => agent.id.startsWith(id_or_prefix));
+    if (fits.length === 1) return fits[0] as AgentRecord;
+    if (fits.length === 0) throw new SupervisorError("agent_not_found", `no agent ${id_or_prefix}; 'supervisor ps --all' shows them`);
+    throw new SupervisorError("ambiguous_agent", `${id_or_prefix} fits ${fits.length} agents (${fits.slice(0, 3).map((one) => one.id).join(", ")}); type more of the id`);
+  }
+
+  task_of(agent: AgentRecord): Task {
+    for (const task of this.tasks.values()) if (task.agents.get(agent.id) === agent) return task;
+    throw new SupervisorError("internal", `${agent.id} belongs to no task`);
+  }
+
+  /** Adds an agent. Durable when it resolves. */
+  async add(task: Task, agent: AgentRecord): Promise<void> {
+    task.agents.set(agent.id, agent);
+    task.store.data.agents.push(agent);
+    await task.store.flush();
+  }
+
+  /** Forgets an agent whose deploy was undone. */
+  async remove(agent: AgentRecord): Promise<void> {
+    const task = this.task_of(agent);
+    task.agents.delete(agent.id);
+    task.store.data.agents = task.store.data.agents.filter((one) => one !== agent);
+    await task.store.flush();
+  }
+
+  /** Changes an agent. Durable when it resolves. Status changes go through `advance`. */
+  async update(agent: AgentRecord, change: Partial<Omit<AgentRecord, "status" | "id">>): Promise<void> {
+    Object.assign(agent, change, { last_update: new Date().toISOString() });
+    await this.task_of(agent).store.flush();
+  }
+
+  /** Moves an agent along the lifecycle table, together with the data of the new status. Durable when it resolves. */
+  async advance(agent: AgentRecord, event: LifecycleEvent, change: Partial<Omit<AgentRecord, "status" | "id">> = {}): Promise<void> {
+    const known = agent_status.safeParse(agent.status);
+    const next = next_status(known.success ? known.data : "running", event);
+    if (!next) throw new SupervisorError("internal", `${agent.id} is ${agent.status}: '${event.type}' cannot happen to it`);
+    agent.status = next;
+    await this.update(agent, change);
+  }
+}

@@ -1,0 +1,108 @@
+/**
+ * One registry file: read whole, written whole and durably. The only module that knows lowdb. The daemon is the only writer;
+ * a file that somebody broke is set aside, never overwritten, and the last good copy is used.
+ */
+import { constants } from "node:fs";
+import { copyFile, open, readFile, rename } from "node:fs/promises";
+import { dirname } from "node:path";
+import { type Adapter, Low } from "lowdb";
+import write_file_atomic from "write-file-atomic";
+import { is_errno, message_of, SupervisorError } from "../../contract/errors.ts";
+import { REGISTRY_VERSION, type RegistryFile, registry_file } from "../../contract/agent.ts";
+
+const last_good = (path: string) => `${path}.bak`;
+
+/** Durable: a temporary file, fsync, rename, and fsync of the directory; the version before is kept beside it. */
+class DurableJson implements Adapter<RegistryFile> {
+  constructor(private readonly path: string) {}
+
+  async read(): Promise<RegistryFile | null> {
+    try {
+      return parse(this.path, await readFile(this.path, "utf8"));
+    } catch (error) {
+      if (is_errno(error, "ENOENT")) return null;
+      throw error;
+    }
+  }
+
+  async write(data: RegistryFile): Promise<void> {
+    const text = `${JSON.stringify(data, null, 2)}\n`;
+    await copyFile(this.path, last_good(this.path), constants.COPYFILE_FICLONE).catch((error) => {
+      if (!is_errno(error, "ENOENT")) throw error;
+    });
+    await write_file_atomic(this.path, text, { mode: 0o600, fsync: true });
+    const directory = await open(dirname(this.path), "r");
+    try {
+      await directory.sync();
+    } finally {
+      await directory.close();
+    }
+  }
+}
+
+function parse(path: string, text: string): RegistryFile {
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch (error) {
+    throw new SupervisorError("registry_unreadable", `${path} is not JSON: ${message_of(error)}`, { cause: "broken" });
+  }
+  const parsed = registry_file.safeParse(value);
+  if (!parsed.success) throw new SupervisorError("registry_unreadable", `${path} is not a registry: ${parsed.error.issues[0]?.message}`, { cause: "broken" });
+  if (parsed.data.registry_version > REGISTRY_VERSION) {
+    throw new SupervisorError("registry_unreadable", `${path} was written by a newer supervisor (version ${parsed.data.registry_version}); it is left alone`);
+  }
+  return parsed.data;
+}
+
+export class RegistryStore {
+  private readonly db: Low<RegistryFile>;
+  private flushing: Promise<void> | null = null;
+  private next: Promise<void> | null = null;
+
+  private constructor(
+    readonly path: string,
+    defaults: RegistryFile,
+  ) {
+    this.db = new Low(new DurableJson(path), defaults);
+  }
+
+  get data(): RegistryFile {
+    return this.db.data;
+  }
+
+  static async create(path: string, data: RegistryFile): Promise<RegistryStore> {
+    const store = new RegistryStore(path, data);
+    await store.db.write();
+    return store;
+  }
+
+  /** Loads a registry, or its last good copy when it is broken. Returns what had to be done as `warning`. */
+  static async load(path: string): Promise<{ store: RegistryStore; warning: string | null }> {
+    const store = new RegistryStore(path, registry_file.parse({ task_id: "" }));
+    try {
+      await store.db.read();
+      return { store, warning: null };
+    } catch (error) {
+      if (!(error instanceof SupervisorError) || error.cause !== "broken") throw error;
+      const aside = `${path}.broken-${new Date().toISOString().replaceAll(":", "")}`;
+      store.db.data = parse(last_good(path), await readFile(last_good(path), "utf8"));
+      await rename(path, aside);
+      await store.db.write();
+      return { store, warning: `${error.message}; it was set aside as ${aside} and the last good copy is used` };
+    }
+  }
+
+  /** Resolves when all that was changed before the call is on disk. Calls made while a write runs share the next one. */
+  flush(): Promise<void> {
+    if (this.next) return this.next;
+    const write = async () => {
+      await this.flushing?.catch(() => undefined /* its own callers were told; this write contains the same changes */);
+      this.next = null;
+      this.flushing = this.db.write();
+      await this.flushing;
+    };
+    this.next = write();
+    return this.next;
+  }
+}

@@ -1,0 +1,173 @@
+/**
+ * The daemon: boots in order, serves, stops in reverse. Runs in the foreground; owns the registry and the removal of files.
+ * Stopping it leaves the agents running under their hosts; the next one adopts them.
+ */
+import { chmod, lstat, mkdir, readdir, realpath, rm, rmdir, writeFile } from "node:fs/promises";
+import { dirname } from "node:path";
+import type { Logger } from "pino";
+import { deferred } from "../contract/deferred.ts";
+import { is_errno, message_of, SupervisorError } from "../contract/errors.ts";
+import { canary_file, daemon_socket, runtime_dir_of, SOCKET_PATH_BYTES, tmux_config, tmux_socket } from "../contract/paths.ts";
+import { is_ended } from "../contract/status.ts";
+import { lsof_version } from "../drivers/lsof.ts";
+import { server_lives, TMUX_CONFIG, tmux_version } from "../drivers/tmux.ts";
+import { start_server } from "./api/server.ts";
+import { EventLog } from "./events.ts";
+import { start_sweeper } from "./gc.ts";
+import { kill_all } from "./kill.ts";
+import { daemon_lives, lock_workspace, read_daemon_info } from "./lock.ts";
+import { LogReaders } from "./logs/readers.ts";
+import { reconcile } from "./reconcile.ts";
+import { Registry } from "./registry/registry.ts";
+import { Reports } from "./reports.ts";
+import type { Services } from "./services.ts";
+import { Verifier } from "./verifier.ts";
+import { VERSION } from "./version.ts";
+
+export interface DaemonOptions {
+  workspace: string;
+  runtime_base: string;
+  base_env: Record<string, string>;
+  log: Logger;
+}
+
+export interface Daemon {
+  pid: number;
+  socket: string;
+  workspace: string;
+  adopted: number;
+  /** Agents that are not over yet. */
+  running(): number;
+  /** Resolves when a client asked for a stop, or the workspace was lost (then with the reason). */
+  stop_requested: Promise<string | null>;
+  stop(options: { agents: boolean }): Promise<void>;
+}
+
+/** Boots a daemon. Rejects with everything undone; resolves when it serves. */
+export async function start_daemon(options: DaemonOptions): Promise<Daemon> {
+  await require_programs();
+  const workspace = await prepare_workspace(options.workspace);
+  const runtime_dir = await choose_runtime_dir(workspace, options.runtime_base);
+  const socket = daemon_socket(runtime_dir);
+  const stop_requested = deferred<string | null>();
+  const lock = await lock_workspace(workspace, { socket, runtime_dir, version: VERSION }, (reason) => stop_requested.resolve(reason));
+  const undo: (() => Promise<unknown>)[] = [() => lock.release(false)];
+  try {
+    await prepare_runtime_dir(runtime_dir);
+    const registry = new Registry(workspace);
+    await registry.load();
+    for (const warning of registry.warnings) options.log.warn(warning);
+    const verifier = new Verifier();
+    const services: Services = {
+      workspace,
+      runtime_dir,
+      socket,
+      base_env: options.base_env,
+      tmux: { socket: tmux_socket(runtime_dir), config: tmux_config(runtime_dir), env: options.base_env },
+      registry,
+      verifier,
+      events: new EventLog(),
+      log: options.log,
+      reports: new Reports(),
+      readers: new LogReaders(),
+      hosts: new Map(),
+      deploys: new Map(),
+      ends: new Map(),
+      stopping: false,
+      request_stop: () => stop_requested.resolve(null),
+    };
+    await writeFile(services.tmux.config, TMUX_CONFIG, { mode: 0o600 });
+    await verifier.open(canary_file(runtime_dir), (pid) => (pid === process.pid ? "supervisor" : "other"));
+    undo.push(() => verifier.close());
+    const { adopted } = await reconcile(services);
+    const stop_sweeper = start_sweeper(services);
+    undo.push(async () => stop_sweeper());
+    const server = await start_server(services);
+    const running = () => registry.agents().filter((agent) => agent.cookie !== null && !is_ended(agent.status)).length;
+
+    const stop = async ({ agents }: { agents: boolean }) => {
+      services.stopping = true;
+      await Promise.all(services.deploys.values());
+      if (agents) await kill_all(services, () => true, { reason: "the supervisor was stopped with its agents", cleanup: "archive" });
+      await Promise.allSettled(services.ends.values());
+      stop_sweeper();
+      await server.close();
+      for (const link of services.hosts.values()) link.close();
+      await verifier.close();
+      const left = running();
+      if (left === 0) await remove_runtime_dir(runtime_dir);
+      await lock.release(left > 0);
+    };
+    return { pid: process.pid, socket, workspace, adopted, running, stop_requested: stop_requested.promise, stop };
+  } catch (error) {
+    for (const back of undo.reverse()) await back().catch((failed) => options.log.error({ error: message_of(failed) }, "undoing a start failed"));
+    throw error;
+  }
+}
+
+async function require_programs(): Promise<void> {
+  const version = await tmux_version();
+  if (!version) throw new SupervisorError("tmux_missing", "tmux is not installed; install it (for example: apt-get install tmux) and start again");
+  const [major, minor] = (/(\d+)\.(\d+)/.exec(version) ?? []).slice(1).map(Number);
+  if (major !== undefined && minor !== undefined && major * 100 + minor < 302) throw new SupervisorError("tmux_missing", `${version} is too old; 3.2 or later is needed`);
+  if (!(await lsof_version())) throw new SupervisorError("lsof_missing", "lsof is not installed, so no end could be proven; install it (for example: apt-get install lsof) and start again");
+}
+
+/** Makes the workspace and returns its real path. */
+async function prepare_workspace(path: string): Promise<string> {
+  try {
+    await mkdir(path, { recursive: true, mode: 0o700 });
+    const real = await realpath(path);
+    const probe = `${real}/.write-probe-${process.pid}`;
+    await writeFile(probe, "");
+    await rm(probe);
+    return real;
+  } catch (error) {
+    throw new SupervisorError("workspace_unusable", `the workspace ${path} cannot be used: ${message_of(error)}; choose another with --workspace`);
+  }
+}
+
+/** The directory of the daemon before us while it holds hosts, else the one that follows from the workspace; the temp dir if that is too long. */
+async function choose_runtime_dir(workspace: string, base: string): Promise<string> {
+  const before = await read_daemon_info(workspace);
+  if (before && !daemon_lives(before) && (await is_ours(before.runtime_dir))) return before.runtime_dir;
+  const uid = process.getuid?.() ?? 0;
+  for (const place of [base, "/tmp"]) {
+    const dir = runtime_dir_of(place, uid, workspace);
+    // The longest name in it is a host's pipe: HHMMSS-xxxxxx.sock.out
+    if (Buffer.byteLength(`${dir}/000000-000000.sock.out`) <= SOCKET_PATH_BYTES) return dir;
+  }
+  throw new SupervisorError("runtime_dir_unusable", `${base} is too long for a unix socket (${SOCKET_PATH_BYTES} bytes); set XDG_RUNTIME_DIR to a shorter directory`);
+}
+
+async function is_ours(dir: string): Promise<boolean> {
+  try {
+    const facts = await lstat(dir);
+    return facts.isDirectory() && facts.uid === process.getuid?.();
+  } catch (error) {
+    if (is_errno(error, "ENOENT", "ENOTDIR")) return false;
+    throw error;
+  }
+}
+
+/** Makes it private (0700), and refuses one that somebody else made, or a link. */
+async function prepare_runtime_dir(dir: string): Promise<void> {
+  try {
+    for (const one of [dirname(dir), dir]) {
+      await mkdir(one, { mode: 0o700 }).catch((error) => { if (!is_errno(error, "EEXIST")) throw error; });
+      if (!(await is_ours(one))) throw new Error(`${one} belongs to another user, or is not a directory`);
+      await chmod(one, 0o700);
+    }
+  } catch (error) {
+    throw new SupervisorError("runtime_dir_unusable", `the private directory ${dir} cannot be used: ${message_of(error)}; set XDG_RUNTIME_DIR to a directory of yours`);
+  }
+}
+
+/** Removes what a daemon without agents leaves: nothing. A tmux server that still runs keeps its socket. */
+async function remove_runtime_dir(dir: string): Promise<void> {
+  if (await server_lives(tmux_socket(dir))) return;
+  for (const name of await readdir(dir)) if (/^(d\.sock|t\.sock|tmux\.conf|canary)$/.test(name)) await rm(`${dir}/${name}`, { force: true });
+  for (const one of [dir, dirname(dir)]) {
+    await rmdir(one).catch((error) => { if (!is_errno(error, "ENOTEMPTY", "ENOENT", "EEXIST")) throw error; });
+  }
+}

@@ -1,0 +1,34 @@
+/** What the parts of the daemon share. Made once, in `run`, and handed around. */
+import type { Logger } from "pino";
+import type { TmuxServer } from "../drivers/tmux.ts";
+import type { EventLog } from "./events.ts";
+import type { HostLink } from "./host-link.ts";
+import type { LogReaders } from "./logs/readers.ts";
+import type { Registry } from "./registry/registry.ts";
+import type { Reports } from "./reports.ts";
+import type { Verifier } from "./verifier.ts";
+import type { Receipt } from "../contract/receipt.ts";
+
+export interface Services {
+  workspace: string;
+  runtime_dir: string;
+  socket: string;
+  /** Environment of the tmux server and of hosts: nothing of anybody's secrets. */
+  base_env: Record<string, string>;
+  tmux: TmuxServer;
+  registry: Registry;
+  verifier: Verifier;
+  events: EventLog;
+  log: Logger;
+  reports: Reports;
+  readers: LogReaders;
+  /** Connections to living hosts, by agent id. */
+  hosts: Map<string, HostLink>;
+  /** Deploys under way, by agent id; never rejects. */
+  deploys: Map<string, Promise<void>>;
+  /** Ends under way, by agent id: whoever asks again joins. */
+  ends: Map<string, Promise<Receipt>>;
+  stopping: boolean;
+  /** Asks the daemon to stop. */
+  request_stop: () => void;
+}

@@ -1,0 +1,87 @@
+/**
+ * The verdict on files: does anybody hold them open? Asks that come while an lsof runs share the next one, so that twenty ends at
+ * once cost two sweeps. A canary file that the daemon holds open proves each answer.
+ */
+import { type FileHandle, open, rm, stat } from "node:fs/promises";
+import { is_errno } from "../contract/errors.ts";
+import type { Holder, Verdict } from "../contract/receipt.ts";
+import { type LsofAnswer, lsof, type RawHolder } from "../drivers/lsof.ts";
+
+export interface FileVerdict {
+  path: string;
+  verdict: Verdict;
+  holders: Holder[];
+  /** Why the verdict is unknown, else null. */
+  reason: string | null;
+}
+
+/** Says whose process a holder is. */
+export type Whose = (pid: number) => Holder["whose"];
+
+export class Verifier {
+  private canary: { path: string; inode: number; handle: FileHandle } | null = null;
+  private running: Promise<LsofAnswer> | null = null;
+  private waiting: { files: Set<string>; answer: Promise<LsofAnswer> } | null = null;
+  private whose: Whose = () => "other";
+
+  async open(canary_path: string, whose: Whose): Promise<void> {
+    const handle = await open(canary_path, "w", 0o600);
+    this.canary = { path: canary_path, inode: (await handle.stat()).ino, handle };
+    this.whose = whose;
+  }
+
+  async close(): Promise<void> {
+    if (!this.canary) return;
+    await this.canary.handle.close();
+    await rm(this.canary.path, { force: true });
+    this.canary = null;
+  }
+
+  /** The verdict on each file. A file that is not there cannot be asked for: it is clear only in that nothing is left to hold by name. */
+  async verify(paths: readonly string[]): Promise<FileVerdict[]> {
+    const found = await Promise.all(paths.map(inode_of));
+    const present = paths.filter((_, index) => found[index] !== null);
+    if (present.length === 0) return paths.map((path) => ({ path, verdict: "clear", holders: [], reason: null }));
+    const answer = await this.ask(present);
+    return paths.map((path, index) => judge(path, found[index] ?? null, answer, this.whose));
+  }
+
+  private ask(files: readonly string[]): Promise<LsofAnswer> {
+    if (!this.waiting) {
+      const batch = new Set<string>();
+      const sweep = async () => {
+        await this.running;
+        this.waiting = null;
+        const { canary } = this;
+        if (!canary) return { ok: false as const, reason: "the supervisor is stopping" };
+        this.running = lsof([...batch], { path: canary.path, inode: canary.inode, pid: process.pid });
+        return this.running;
+      };
+      this.waiting = { files: batch, answer: sweep() };
+    }
+    const { waiting } = this;
+    for (const file of files) waiting.files.add(file);
+    return waiting.answer;
+  }
+}
+
+/** Pure: one file, one answer. */
+export function judge(path: string, inode: number | null, answer: LsofAnswer, whose: Whose): FileVerdict {
+  if (inode === null) return { path, verdict: "clear", holders: [], reason: null };
+  if (!answer.ok) return { path, verdict: "unknown", holders: [], reason: answer.reason };
+  const holders = answer.holders.filter((one) => one.inode === inode).map((one) => with_owner(one, whose));
+  return { path, verdict: holders.length > 0 ? "held" : "clear", holders, reason: null };
+}
+
+function with_owner({ inode: _inode, ...holder }: RawHolder, whose: Whose): Holder {
+  return { ...holder, whose: whose(holder.pid) };
+}
+
+async function inode_of(path: string): Promise<number | null> {
+  try {
+    return (await stat(path)).ino;
+  } catch (error) {
+    if (is_errno(error, "ENOENT")) return null;
+    throw error;
+  }
+}

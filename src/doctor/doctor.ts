@@ -1,0 +1,47 @@
+/** What `supervisor doctor` looks at: it must answer when no daemon can. */
+import { access, constants } from "node:fs/promises";
+import { message_of } from "../contract/errors.ts";
+import { lsof_version } from "../drivers/lsof.ts";
+import { boot_id } from "../drivers/procfs.ts";
+import { tmux_version } from "../drivers/tmux.ts";
+
+export interface Check {
+  name: string;
+  ok: boolean;
+  detail: string;
+}
+
+export async function examine(workspace: string): Promise<Check[]> {
+  return Promise.all([
+    check("node", async () => process.version),
+    check("tmux", async () => (await tmux_version()) ?? fail("not installed; for example: apt-get install tmux")),
+    check("lsof", async () => (await lsof_version()) ?? fail("not installed; for example: apt-get install lsof")),
+    check("/proc", async () => `boot ${boot_id()}`),
+    check("node-pty", async () => {
+      await import("node-pty");
+      return "loads";
+    }),
+    check("workspace", async () => {
+      try {
+        await access(workspace, constants.W_OK);
+        return workspace;
+      } catch (error) {
+        if ((error as NodeJS.ErrnoException).code === "ENOENT") return `${workspace} (made at the first start)`;
+        throw error;
+      }
+    }),
+    check("containment", async () => "by session, process group, process tree and environment cookie; a process that leaves all four (a double fork with a scrubbed environment) is not found"),
+  ]);
+}
+
+function fail(text: string): never {
+  throw new Error(text);
+}
+
+async function check(name: string, look: () => Promise<string>): Promise<Check> {
+  try {
+    return { name, ok: true, detail: await look() };
+  } catch (error) {
+    return { name, ok: false, detail: message_of(error) };
+  }
+}

@@ -1,0 +1,61 @@
+/** The host's half of an end: stop, empty, drain, close. Afterwards the exit record is on disk, and only then is anybody told. */
+import { open, rename } from "node:fs/promises";
+import type { ClosedReport } from "../contract/receipt.ts";
+import type { EndCause } from "../contract/status.ts";
+import { end_family } from "../containment/end-family.ts";
+import type { Agent } from "./agent.ts";
+
+export interface EndOptions {
+  cause: EndCause;
+  grace_ms: number;
+  signal: NodeJS.Signals;
+  hurry: AbortSignal;
+  exclude: number[];
+}
+
+/** Ends the agent. Resolves with the report when every byte is in its file and every file is closed. */
+export async function end_agent(agent: Agent, options: EndOptions): Promise<ClosedReport> {
+  const { spec, outputs } = agent;
+  const family = { leader: agent.process, cookie: spec.cookie, exclude: options.exclude };
+  const ended = await end_family(family, { ...options, nudge: agent.exited });
+  const leader_survives = ended.survivors.some((one) => one.pid === agent.process.pid);
+  const exit = leader_survives ? { code: null, signal: null, at: null } : await agent.exited;
+
+  const draining = performance.now();
+  await Promise.all(outputs.map((one) => one.drain()));
+  const closing = performance.now();
+  await Promise.all(outputs.map((one) => one.close()));
+  agent.dispose();
+
+  const report: ClosedReport = {
+    agent_id: spec.agent_id,
+    cause: options.cause,
+    exit,
+    signals: ended.signals,
+    processes_ended: ended.processes_ended,
+    survivors: ended.survivors,
+    streams: outputs.map((one) => one.account),
+    duration_ms: { stop: ended.stop_ms, empty: ended.empty_ms, drain: closing - draining, close: performance.now() - closing },
+    notes: [...agent.notes, ...outputs.flatMap((one) => one.notes)],
+  };
+  const noted = await write_exit_record(spec.exit_record, report);
+  return noted ? { ...report, notes: [...report.notes, noted] } : report;
+}
+
+/** Durable and all at once: written beside, synced, renamed. Says what went wrong instead of failing: a daemon may still be told directly. */
+async function write_exit_record(path: string, report: ClosedReport): Promise<string | null> {
+  try {
+    const beside = `${path}.new`;
+    const file = await open(beside, "w", 0o600);
+    try {
+      await file.writeFile(JSON.stringify(report));
+      await file.sync();
+    } finally {
+      await file.close();
+    }
+    await rename(beside, path);
+    return null;
+  } catch (error) {
+    return `the exit record could not be written: ${(error as Error).message}`;
+  }
+}

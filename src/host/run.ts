@@ -1,0 +1,144 @@
+/**
+ * The agent host. Run by tmux in the agent's pane, one per agent, and as long-lived as the agent. Owns the pty, is the only
+ * writer of the logs, and obeys whichever daemon connects. A daemon that is slow or gone changes nothing for the agent; when
+ * the agent ends without one, the exit record on disk tells the next daemon.
+ *
+ * A host that nobody gives an agent within a deadline leaves. A tmux server that dies takes only the view away.
+ */
+import { rmSync } from "node:fs";
+import { createConnection } from "node:net";
+import { setTimeout as delay } from "node:timers/promises";
+import { deferred } from "../contract/deferred.ts";
+import { is_errno } from "../contract/errors.ts";
+import type { HostFacts, HostPhase, HostRequest, LaunchSpec } from "../contract/host-protocol.ts";
+import { HOST_PROTOCOL } from "../contract/protocol-version.ts";
+import type { ClosedReport, ProcessRef } from "../contract/receipt.ts";
+import type { EndCause } from "../contract/status.ts";
+import { process_ref_of } from "../drivers/procfs.ts";
+import { Control } from "./control.ts";
+import { type Agent, start_agent } from "./agent.ts";
+import { end_agent } from "./end.ts";
+
+/** A daemon connects and launches within milliseconds; one that died in between never will. In ms. */
+const LAUNCH_DEADLINE_MS = 30_000;
+/** How long a connected daemon may take to accept the report before the host leaves anyway: the exit record says the same. In ms. */
+const RELEASE_DEADLINE_MS = 30_000;
+
+export interface HostOptions {
+  agent_id: string;
+  socket: string;
+  /** The tmux server's socket, by which a killed session is told from a dead server. */
+  tmux_socket: string;
+}
+
+/** Runs one host from its socket's first moment to its last. Resolves when the process may exit. */
+export async function run_host(options: HostOptions): Promise<void> {
+  const host = process_ref_of(process.pid) as ProcessRef;
+  let phase: HostPhase = "waiting";
+  let agent: Agent | null = null;
+  let closed: ClosedReport | null = null;
+  let ended: Promise<void> | null = null;
+  const hurry = new AbortController();
+  let grace_ends = Number.POSITIVE_INFINITY;
+  const launched = deferred();
+  const released = deferred();
+
+  const facts = (): HostFacts => ({
+    protocol: HOST_PROTOCOL,
+    agent_id: options.agent_id,
+    phase,
+    host,
+    process: agent?.process ?? null,
+    bytes_read: agent?.bytes_read() ?? 0,
+    bytes_written: agent?.bytes_written() ?? 0,
+    closed,
+    stalled: agent?.stalled() ?? null,
+  });
+
+  async function begin(spec: LaunchSpec): Promise<HostFacts> {
+    if (phase !== "waiting") throw Object.assign(new Error(`the host already runs ${options.agent_id}`), { code: "invalid_request" });
+    phase = "running";
+    try {
+      agent = await start_agent(spec, { fifo: `${options.socket}.out`, on_stall: (reason) => control.send({ event: "stalled", reason }) });
+    } catch (error) {
+      phase = "waiting";
+      throw Object.assign(error as Error, { code: "launch_failed" });
+    }
+    launched.resolve();
+    void agent.exited.then((exit) => {
+      control.send({ event: "exited", ...exit });
+      end("exited", spec.grace_ms, "SIGTERM");
+    });
+    return facts();
+  }
+
+  /** Begins the end, once; a later, shorter grace cuts the first one short. */
+  function end(cause: EndCause, grace_ms: number, signal: NodeJS.Signals): void {
+    const deadline = performance.now() + grace_ms;
+    if (!agent) return launched.resolve();
+    if (deadline < grace_ends && ended) setTimeout(() => hurry.abort(), grace_ms).unref();
+    grace_ends = Math.min(grace_ends, deadline);
+    if (ended) return;
+    phase = "ending";
+    control.send({ event: "ending", cause });
+    ended = end_agent(agent, { cause, grace_ms, signal, hurry: hurry.signal, exclude: [process.pid] }).then((report) => {
+      closed = report;
+      phase = "closed";
+      control.send({ event: "closed", report });
+      if (!control.connected) released.resolve();
+      void control.gone().then(() => released.resolve());
+      setTimeout(() => released.resolve(), RELEASE_DEADLINE_MS).unref();
+    });
+  }
+
+  async function handle(request: HostRequest): Promise<unknown> {
+    switch (request.type) {
+      case "hello":
+        return facts();
+      case "launch":
+        return begin(request.spec);
+      case "stop":
+        return end(request.cause, request.grace_ms, request.signal as NodeJS.Signals);
+      case "input":
+        return { accepted: agent?.type(Buffer.from(request.data)) ?? false };
+      case "release":
+        // After the answer is on its way.
+        setImmediate(() => released.resolve());
+        return null;
+      default:
+        throw Object.assign(new Error(`this host does not know '${(request as { type: string }).type}'`), { code: "invalid_request" });
+    }
+  }
+
+  const control = new Control(handle);
+  process.on("SIGHUP", () => {
+    void tmux_lives(options.tmux_socket).then((lives) => {
+      if (lives) end("session_killed", agent?.grace_ms ?? 0, "SIGTERM");
+    });
+  });
+  for (const signal of ["SIGTERM", "SIGINT"] as const) process.on(signal, () => end("kill", agent?.grace_ms ?? 0, signal));
+
+  await control.listen(options.socket);
+  try {
+    await Promise.race([launched.promise, delay(LAUNCH_DEADLINE_MS, undefined, { ref: true })]);
+    if (agent) await released.promise;
+  } finally {
+    control.close();
+    rmSync(options.socket, { force: true });
+  }
+}
+
+/**
+ * A hang-up means that the pane is gone. If the tmux server still answers, or took its socket away in an orderly exit, the
+ * session was closed on purpose; if the socket is there and nobody answers, the server died and the agent lives on.
+ */
+function tmux_lives(path: string): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = createConnection(path);
+    socket.once("connect", () => {
+      socket.destroy();
+      resolve(true);
+    });
+    socket.once("error", (error) => resolve(!is_errno(error, "ECONNREFUSED")));
+  });
+}

@@ -1,0 +1,16 @@
+import { defineConfig } from "vitest/config";
+
+export default defineConfig({
+  test: {
+    include: ["test/**/*.test.ts"],
+    // Processes, not threads: tests change directories and signals, and a crash must take one file down, not the run.
+    pool: "forks",
+    fileParallelism: true,
+    // Two files at a time on any machine: each may run a daemon, a tmux server and several agents of its own.
+    maxWorkers: 2,
+    // End-to-end tests await real processes. They wait for events, so this is a limit for hangs and not a pace.
+    testTimeout: 60_000,
+    hookTimeout: 60_000,
+    reporters: process.env.CI ? ["default", "./scripts/vitest-plain-reporter.mjs"] : ["default"],
+  },
+});
