@@ -11,12 +11,34 @@ const shared = {
   sourcemap: "linked",
   logLevel: "warning",
   // Left to node_modules: what the daemon alone needs (some of it must know its own file name), and zod, which must be one copy.
-  external: ["node-pty", "zod", "fastify", "@fastify/swagger", "fastify-type-provider-zod", "pino", "pino-pretty", "execa", "lowdb", "write-file-atomic", "proper-lockfile", "re2js", "p-retry"],
+  external: [
+    "node-pty",
+    "zod",
+    "fastify",
+    "@fastify/swagger",
+    "fastify-type-provider-zod",
+    "pino",
+    "pino-pretty",
+    "execa",
+    "lowdb",
+    "write-file-atomic",
+    "proper-lockfile",
+    "re2js",
+    "p-retry",
+  ],
   // Bundled CommonJS packages call require(); an ES module has none of its own.
-  banner: { js: 'import { createRequire as __createRequire } from "node:module"; const require = __createRequire(import.meta.url);' },
+  banner: {
+    js: 'import { createRequire as __createRequire } from "node:module"; const require = __createRequire(import.meta.url);',
+  },
 };
 
 await rm("dist", { recursive: true, force: true });
-await build({ ...shared, entryPoints: { supervisor: "src/bin/supervisor.ts" }, outdir: "dist", splitting: true, chunkNames: "chunks/[name]-[hash]" });
+await build({
+  ...shared,
+  entryPoints: { supervisor: "src/bin/supervisor.ts" },
+  outdir: "dist",
+  splitting: true,
+  chunkNames: "chunks/[name]-[hash]",
+});
 await build({ ...shared, entryPoints: { "agent-host": "src/bin/agent-host.ts" }, outdir: "dist" });
 await chmod("dist/supervisor.js", 0o755);

@@ -17,7 +17,11 @@ export function runtime_base(env: Environment): string {
 
 /** What the tmux server and the hosts get of the environment: enough to run, and no secret. */
 export function base_environment(env: Environment): Record<string, string> {
-  const kept: Record<string, string> = { PATH: env.PATH ?? "/usr/local/bin:/usr/bin:/bin", TERM: "xterm-256color", SHELL: "/bin/sh" };
+  const kept: Record<string, string> = {
+    PATH: env.PATH ?? "/usr/local/bin:/usr/bin:/bin",
+    TERM: "xterm-256color",
+    SHELL: "/bin/sh",
+  };
   for (const name of ["HOME", "LANG", "LC_ALL", "USER", "TZ"]) {
     const value = env[name];
     if (value !== undefined) kept[name] = value;

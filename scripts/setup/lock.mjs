@@ -5,7 +5,7 @@ import { mkdirSync, readFileSync, renameSync, rmdirSync, rmSync, statSync, write
 import { hostname } from "node:os";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
-import { end_in_order_on_signals, interrupted, ROOT, SetupError, say } from "./run.mjs";
+import { end_in_order_on_signals, interrupted, on_child, ROOT, SetupError, say } from "./run.mjs";
 
 const LOCK = join(ROOT, ".setup.lock");
 const OWNER = join(LOCK, "owner.json");
@@ -43,8 +43,17 @@ async function take() {
     told = true;
     await delay(POLL_MS, undefined, { signal: interrupted }).catch(() => interrupted.throwIfAborted());
   }
-  const { pid } = process;
-  writeFileSync(OWNER, JSON.stringify({ pid, start_time: start_time_of(pid), hostname: hostname() }));
+  write_owner([process.pid]);
+  // The child too: an npm whose setup was killed still writes into node_modules.
+  on_child((pid) => write_owner([process.pid, pid]));
+}
+
+/** By rename, so that nobody reads half of it. */
+function write_owner(pids) {
+  const processes = pids.map((pid) => ({ pid, start_time: start_time_of(pid) }));
+  const draft = `${OWNER}.draft`;
+  writeFileSync(draft, JSON.stringify({ processes, hostname: hostname() }));
+  renameSync(draft, OWNER);
 }
 
 /** Renamed away first: emptied in place, the lock would for a moment look like one whose owner has no name. */
@@ -91,8 +100,8 @@ function read_owner() {
   try {
     return JSON.parse(readFileSync(OWNER, "utf8"));
   } catch (error) {
-    // Not written yet, or written by half.
-    if (error.code === "ENOENT" || error instanceof SyntaxError) return null;
+    // Not written yet, or the lock is gone.
+    if (error.code === "ENOENT") return null;
     throw error;
   }
 }
@@ -101,7 +110,7 @@ function is_stale(owner) {
   if (owner === null) return (age_ms(LOCK) ?? 0) > NAMELESS_MS;
   // A clone may be shared with a container or another machine, whose pids say nothing here.
   if (owner.hostname !== hostname()) return false;
-  return !is_running(owner.pid) || start_time_of(owner.pid) !== owner.start_time;
+  return owner.processes.every(({ pid, start_time }) => !is_running(pid) || start_time_of(pid) !== start_time);
 }
 
 function age_ms(path) {
@@ -133,5 +142,5 @@ function start_time_of(pid) {
 function name_of(owner) {
   if (owner === null) return "another setup in this clone";
   const where = owner.hostname === hostname() ? "" : ` on ${owner.hostname}`;
-  return `another setup in this clone (pid ${owner.pid}${where})`;
+  return `another setup in this clone (pid ${owner.processes.map(({ pid }) => pid).join(", ")}${where})`;
 }

@@ -9,8 +9,9 @@ import { run, SetupError, say } from "./run.mjs";
 const MANAGERS = {
   "apt-get": {
     refresh: ["update"],
+    install: ["install", "-y", "--no-install-recommends"],
     // Wait for a lock somebody else holds (unattended upgrades on a fresh machine) instead of failing at once.
-    install: ["-o", "DPkg::Lock::Timeout=120", "install", "-y", "--no-install-recommends"],
+    patience: ["-o", "DPkg::Lock::Timeout=120"],
     names: {},
   },
   dnf: { install: ["install", "-y"], names: { "g++": "gcc-c++" } },
@@ -25,6 +26,9 @@ export function programs({ for_tests }) {
   const missing = () => needed_programs(for_tests).filter((program) => !is_present(program));
   return {
     needed: () => missing().length > 0,
+    refuse_if_impossible() {
+      if (missing().length > 0) way_to_install(missing());
+    },
     async apply() {
       await install(missing());
       const still = missing();
@@ -63,15 +67,21 @@ function is_executable(path) {
 }
 
 async function install(missing) {
-  const manager = Object.keys(MANAGERS).find((name) => find(name) !== null);
-  if (!manager) throw new SetupError(`missing: ${missing.join(", ")}. Install them with your system's package manager`);
-  const { refresh, install, names } = MANAGERS[manager];
-  const refreshing = refresh && [manager, ...refresh];
-  const installing = [manager, ...install, ...missing.map((program) => names[program] ?? program)];
-  if (!may_install(manager)) throw new SetupError(by_hand(missing, manager, [refreshing, installing]));
+  const { manager, refresh, installing } = way_to_install(missing);
   say(`installing ${missing.join(", ")} (${manager})…`);
-  if (refreshing) await run_with_rights(refreshing, manager).catch(report_and_go_on);
-  await run_with_rights(installing, manager);
+  if (refresh) await run_with_rights(manager, refresh).catch(report_and_go_on);
+  await run_with_rights(manager, installing);
+}
+
+/** The commands that would install the programs. Throws, with what to type instead, where they may not be run. */
+function way_to_install(missing) {
+  const manager = Object.keys(MANAGERS).find((name) => find(name) !== null);
+  if (!manager)
+    throw new SetupError(`missing: ${missing.join(", ")}. Install with your system's package manager, then try again`);
+  const { refresh, install, names } = MANAGERS[manager];
+  const installing = [...install, ...missing.map((program) => names[program] ?? program)];
+  if (!may_install(manager)) throw new SetupError(by_hand(missing, manager, [refresh, installing]));
+  return { manager, refresh, installing };
 }
 
 /** Homebrew wants to be run without rights, all others with. */
@@ -84,10 +94,11 @@ function is_root() {
   return process.getuid() === 0;
 }
 
-function run_with_rights(command, manager) {
+function run_with_rights(manager, command) {
+  const { patience = [] } = MANAGERS[manager];
   const sudo = is_root() || manager === "brew" ? [] : ["sudo", "-n"];
   // Set by `env`, because sudo drops the variables it was called with.
-  const [program, ...args] = [...sudo, "env", "DEBIAN_FRONTEND=noninteractive", ...command];
+  const [program, ...args] = [...sudo, "env", "DEBIAN_FRONTEND=noninteractive", manager, ...patience, ...command];
   return run(program, args);
 }
 
@@ -100,6 +111,6 @@ function report_and_go_on(error) {
 function by_hand(missing, manager, commands) {
   const sudo = manager !== "brew" && find("sudo") ? "sudo " : "";
   const who = manager === "brew" ? " as yourself, not as root" : sudo ? "" : " as root";
-  const typed = commands.filter(Boolean).map((command) => sudo + command.join(" "));
+  const typed = commands.filter(Boolean).map((args) => `${sudo}${manager} ${args.join(" ")}`);
   return `missing: ${missing.join(", ")}. Type this${who}, then try again:  ${typed.join(" && ")}`;
 }

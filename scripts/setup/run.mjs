@@ -26,12 +26,20 @@ export function end_in_order_on_signals() {
   }
 }
 
+let announce = () => {};
+
+/** Tells `listener` the pid of every child as it starts. For the lock, which must last as long as the child does. */
+export function on_child(listener) {
+  announce = listener;
+}
+
 /** Runs a command and keeps its output to itself, unless it fails. */
-export async function run(command, args, env = {}) {
+export async function run(command, args) {
   interrupted.throwIfAborted();
-  const { failure, output } = await finished(
-    spawn(command, args, { cwd: ROOT, env: { ...process.env, ...env }, stdio: ["ignore", "pipe", "pipe"] }),
-  );
+  // In a process group of its own, so that npm's compilers end with npm, and Ctrl-C reaches each of them once.
+  const child = spawn(command, args, { cwd: ROOT, stdio: ["ignore", "pipe", "pipe"], detached: true });
+  if (child.pid !== undefined) announce(child.pid);
+  const { failure, output } = await finished(child);
   interrupted.throwIfAborted();
   if (failure === null) return;
   process.stderr.write(output);
@@ -42,7 +50,7 @@ function finished(child) {
   const chunks = [];
   for (const stream of [child.stdout, child.stderr]) stream.on("data", (chunk) => chunks.push(chunk));
   // Waits for the end even so: giving the lock back while npm still writes would let the next setup trample it.
-  const stop = () => child.kill("SIGTERM");
+  const stop = () => child.pid && stop_group(child.pid);
   interrupted.addEventListener("abort", stop, { once: true });
   return new Promise((resolve) => {
     const end = (failure) => {
@@ -52,4 +60,13 @@ function finished(child) {
     child.once("error", (error) => end(error.code === "ENOENT" ? "it is not on the PATH" : error.message));
     child.once("close", (code, signal) => end(code === 0 ? null : signal ? `signal ${signal}` : `exit code ${code}`));
   });
+}
+
+function stop_group(pid) {
+  try {
+    process.kill(-pid, "SIGTERM");
+  } catch (error) {
+    // Gone already, or run by sudo: a package manager is better left to finish than cut off.
+    if (error.code !== "ESRCH" && error.code !== "EPERM") throw error;
+  }
 }

@@ -10,6 +10,8 @@ export async function set_up(options) {
   const steps = [programs(options), packages, bundles];
   try {
     if (!steps.some((step) => step.needed())) return 0;
+    // Before anything is waited for or installed: what only the reader can do, the reader should hear first.
+    for (const step of steps) step.refuse_if_impossible?.();
     await with_lock(async () => {
       // Asked again: whoever held the lock before may have done it all.
       for (const step of steps) if (step.needed()) await step.apply();

@@ -32,8 +32,28 @@ export const cell = (text: string, width: number): string => {
 };
 
 export function table(head: string[], rows: string[][]): string {
-  const none = { top: "", "top-mid": "", "top-left": "", "top-right": "", bottom: "", "bottom-mid": "", "bottom-left": "", "bottom-right": "", left: "", "left-mid": "", mid: "", "mid-mid": "", right: "", "right-mid": "", middle: "  " };
-  const drawn = new Table({ head: head.map((title) => styleText("bold", title)), chars: none, style: { "padding-left": 0, "padding-right": 0, head: [], border: [] } });
+  const none = {
+    top: "",
+    "top-mid": "",
+    "top-left": "",
+    "top-right": "",
+    bottom: "",
+    "bottom-mid": "",
+    "bottom-left": "",
+    "bottom-right": "",
+    left: "",
+    "left-mid": "",
+    mid: "",
+    "mid-mid": "",
+    right: "",
+    "right-mid": "",
+    middle: "  ",
+  };
+  const drawn = new Table({
+    head: head.map((title) => styleText("bold", title)),
+    chars: none,
+    style: { "padding-left": 0, "padding-right": 0, head: [], border: [] },
+  });
   drawn.push(...rows);
   return drawn.toString();
 }
@@ -48,10 +68,26 @@ export function receipt_text(receipt: Receipt): string {
     `  session    ${receipt.session_killed ? "gone" : "not ended by us"}`,
     `  output     ${cleanup.bytes_logged} bytes logged of ${cleanup.bytes_read} read`,
     `  handles    ${cleanup.handles}`,
-    `  files      ${[["deleted", cleanup.files_deleted], ["archived", cleanup.files_archived], ["kept", cleanup.files_kept], ["deferred", cleanup.files_deferred], ["failed", cleanup.files_failed]].filter(([, files]) => (files as unknown[]).length > 0).map(([word, files]) => `${(files as unknown[]).length} ${word}`).join(", ") || "none"} (${pretty_bytes(cleanup.bytes_freed)} freed)`,
-    `  took       ${Object.entries(cleanup.duration_ms).map(([step, ms]) => `${step} ${ms}`).join(", ")} ms`,
+    `  files      ${
+      [
+        ["deleted", cleanup.files_deleted],
+        ["archived", cleanup.files_archived],
+        ["kept", cleanup.files_kept],
+        ["deferred", cleanup.files_deferred],
+        ["failed", cleanup.files_failed],
+      ]
+        .filter(([, files]) => (files as unknown[]).length > 0)
+        .map(([word, files]) => `${(files as unknown[]).length} ${word}`)
+        .join(", ") || "none"
+    } (${pretty_bytes(cleanup.bytes_freed)} freed)`,
+    `  took       ${Object.entries(cleanup.duration_ms)
+      .map(([step, ms]) => `${step} ${ms}`)
+      .join(", ")} ms`,
   ];
-  for (const file of cleanup.files_deferred) lines.push(`  waiting    ${file.path}: ${file.verdict}${file.holders.map((one) => ` by ${printable(one.command)} (pid ${one.pid}, fd ${one.fd}, ${one.access})`).join(",")}`);
+  for (const file of cleanup.files_deferred)
+    lines.push(
+      `  waiting    ${file.path}: ${file.verdict}${file.holders.map((one) => ` by ${printable(one.command)} (pid ${one.pid}, fd ${one.fd}, ${one.access})`).join(",")}`,
+    );
   for (const file of cleanup.files_failed) lines.push(`  failed     ${file.path}: ${file.error}`);
   for (const note of receipt.notes) lines.push(`  note       ${printable(note)}`);
   return lines.join("\n");

@@ -2,9 +2,9 @@
 import { Command, CommanderError } from "commander";
 import { discover } from "../client/discover.ts";
 import { type Environment, workspace_of } from "../config.ts";
-import { SupervisorError, message_of } from "../contract/errors.ts";
-import { attach_command } from "./commands/attach.ts";
+import { message_of, SupervisorError } from "../contract/errors.ts";
 import { agent_commands } from "./commands/agents.ts";
+import { attach_command } from "./commands/attach.ts";
 import { completion_command } from "./commands/completion.ts";
 import { daemon_commands } from "./commands/daemon.ts";
 import { deploy_command } from "./commands/deploy.ts";
@@ -71,9 +71,22 @@ async function add_commands(program: Command, context: Context, argv: string[]):
 function share_global_options(program: Command): void {
   const visit = (command: Command) => {
     command.exitOverride();
+    // One line, as every other error: commander puts its suggestion on a second one.
+    command.configureOutput({
+      outputError: (text, write) =>
+        write(
+          `${text
+            .trim()
+            .replace(/^error: /, "supervisor: ")
+            .replace(/\s*\n\s*/g, " ")}\n`,
+        ),
+    });
     for (const child of command.commands) visit(child);
     if (command === program || command.commands.length > 0) return;
-    command.option("--workspace <dir>", "where tasks and agents live").option("--json", "one JSON document on stdout").option("--stack", "show where an error came from");
+    command
+      .option("--workspace <dir>", "where tasks and agents live")
+      .option("--json", "one JSON document on stdout")
+      .option("--stack", "show where an error came from");
     command.hook("preAction", (_this, action) => {
       for (const name of ["workspace", "json", "stack"]) {
         const value = action.getOptionValue(name);

@@ -3,7 +3,7 @@
  * is `no_daemon`, one that goes away in between is `daemon_gone`.
  */
 import { request as http_request, type IncomingMessage } from "node:http";
-import { type ErrorCode, ERRORS, is_errno, message_of, SupervisorError } from "../contract/errors.ts";
+import { ERRORS, type ErrorCode, is_errno, message_of, SupervisorError } from "../contract/errors.ts";
 import { type Answer, type CallRequest, OPERATIONS, type OperationName } from "../contract/operations.ts";
 
 export class Client {
@@ -24,7 +24,15 @@ export class Client {
     const { method } = OPERATIONS[name];
     const body = method === "POST" ? JSON.stringify(request.body ?? {}) : undefined;
     const response = await new Promise<IncomingMessage>((resolve, reject) => {
-      const outgoing = http_request({ socketPath: this.socket, method, path: url_of(name, request), headers: body === undefined ? {} : { "content-type": "application/json" } }, resolve);
+      const outgoing = http_request(
+        {
+          socketPath: this.socket,
+          method,
+          path: url_of(name, request),
+          headers: body === undefined ? {} : { "content-type": "application/json" },
+        },
+        resolve,
+      );
       outgoing.once("error", (error) => reject(this.unreachable(error)));
       outgoing.end(body);
     });
@@ -34,7 +42,10 @@ export class Client {
 
   private unreachable(error: Error): SupervisorError {
     if (is_errno(error, "ENOENT", "ECONNREFUSED")) return no_daemon(this.socket);
-    return new SupervisorError("daemon_gone", `the supervisor went away before it answered (${message_of(error)}); is it still running? ('supervisor ps')`);
+    return new SupervisorError(
+      "daemon_gone",
+      `the supervisor went away before it answered (${message_of(error)}); is it still running? ('supervisor ps')`,
+    );
   }
 }
 
@@ -47,7 +58,8 @@ function url_of<N extends OperationName>(name: N, request: CallRequest<N>): stri
   const params = (request.params ?? {}) as Record<string, string>;
   const path = OPERATIONS[name].path.replace(/:(\w+)/g, (_all, key: string) => encodeURIComponent(params[key] ?? ""));
   const query = new URLSearchParams();
-  for (const [key, value] of Object.entries(request.query ?? {})) if (value !== undefined) query.set(key, String(value));
+  for (const [key, value] of Object.entries(request.query ?? {}))
+    if (value !== undefined) query.set(key, String(value));
   return query.size > 0 ? `${path}?${query}` : path;
 }
 

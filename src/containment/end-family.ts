@@ -116,7 +116,7 @@ export function signal_process(one: { pid: number; start_time: number }, signal:
 async function pause_until(ms: number, nudged?: Promise<void>, hurry?: AbortSignal): Promise<void> {
   const timer = new AbortController();
   const waits = [delay(ms, undefined, { signal: timer.signal }).catch(ignore_abort)];
-  if (nudged) waits.push(nudged);
+  if (nudged !== undefined) waits.push(nudged);
   hurry?.addEventListener("abort", () => timer.abort(), { once: true, signal: timer.signal });
   await Promise.race(waits);
   timer.abort();

@@ -2,8 +2,9 @@
  * Whose process is it? A process belongs to an agent if it is in the agent's session or process group, descends from such
  * a process, or was started with the agent's cookie in its environment. Always pid and start time; never a name.
  */
-import { list_processes, type ProcessFacts, was_started_with } from "../drivers/procfs.ts";
+
 import type { ProcessRef } from "../contract/receipt.ts";
+import { list_processes, type ProcessFacts, was_started_with } from "../drivers/procfs.ts";
 
 /** The environment variable that carries the cookie. */
 export const COOKIE_VARIABLE = "SUPERVISOR_COOKIE";

@@ -4,11 +4,9 @@ import { end_cause } from "./status.ts";
 
 /** How the agent's terminal is set up: `headless` is byte-exact (raw, no echo, stdin from the prompt file); `interactive` is a normal terminal. */
 export const agent_mode = z.enum(["headless", "interactive"]);
-export type AgentMode = z.infer<typeof agent_mode>;
 
 /** Where stdout goes: onto the pty with everything else, or through a pipe of its own (see design, "Lossless output"). */
 export const stdout_kind = z.enum(["pty", "pipe"]);
-export type StdoutKind = z.infer<typeof stdout_kind>;
 
 /** The files an agent has, by role. A plain deploy has the first five; absolute paths. */
 export const tracked_files = z.record(z.string(), z.string());
@@ -16,10 +14,14 @@ export type TrackedFiles = z.infer<typeof tracked_files>;
 
 /** The host of an agent: its process, its control socket, and the boot it lives in (pids mean nothing in another). */
 export const host_ref = process_ref.extend({ socket: z.string(), protocol: z.int(), boot_id: z.string() });
-export type HostRef = z.infer<typeof host_ref>;
 
 /** A tracked file that was renamed into trash. `bytes` is its size at that moment. */
-export const set_aside_file = z.object({ role: z.string(), path: z.string(), trash_path: z.string(), bytes: z.int().nonnegative() });
+export const set_aside_file = z.object({
+  role: z.string(),
+  path: z.string(),
+  trash_path: z.string(),
+  bytes: z.int().nonnegative(),
+});
 export type SetAsideFile = z.infer<typeof set_aside_file>;
 
 /** An end that is under way. `step` is on disk before the step begins, so that a restart resumes there. */
@@ -40,7 +42,6 @@ export type Ending = z.infer<typeof ending>;
 
 /** Cleanup runs beside the status, on its own small line. */
 export const cleanup_state = z.enum(["none", "closing", "verifying", "removing", "done", "deferred"]);
-export type CleanupState = z.infer<typeof cleanup_state>;
 
 /** One report of progress, one line of `progress/<agent_id>_progress.jsonl`. */
 export const progress_report = z.object({
@@ -50,7 +51,6 @@ export const progress_report = z.object({
   message: z.string(),
   progress: z.number().min(0).max(100),
 });
-export type ProgressReport = z.infer<typeof progress_report>;
 
 /** One finding, one line of `findings/<agent_id>_findings.jsonl`. */
 export const finding_report = z.object({
@@ -61,7 +61,6 @@ export const finding_report = z.object({
   message: z.string(),
   data: z.record(z.string(), z.unknown()),
 });
-export type FindingReport = z.infer<typeof finding_report>;
 
 /**
  * An agent as the registry keeps it. The first fields are those of the first generation of registries (an entry that has

@@ -4,7 +4,11 @@
  */
 export const ERRORS = {
   invalid_request: { http: 400, exit: 2, meaning: "A value in the request is not what the operation takes." },
-  program_not_found: { http: 400, exit: 2, meaning: "The agent's program is not on the caller's PATH, or cannot be run." },
+  program_not_found: {
+    http: 400,
+    exit: 2,
+    meaning: "The agent's program is not on the caller's PATH, or cannot be run.",
+  },
   directory_not_found: { http: 400, exit: 2, meaning: "The directory the agent should run in does not exist." },
   path_outside_workspace: { http: 400, exit: 2, meaning: "A path leads outside the workspace and was left alone." },
   request_too_large: { http: 413, exit: 2, meaning: "The request body is over the limit." },
@@ -14,8 +18,16 @@ export const ERRORS = {
   not_found: { http: 404, exit: 4, meaning: "The API has no such route." },
   ambiguous_agent: { http: 409, exit: 2, meaning: "The prefix fits more than one agent." },
   agent_not_running: { http: 409, exit: 1, meaning: "The agent has ended, or is ending." },
-  agent_not_ours: { http: 409, exit: 1, meaning: "The agent was started by another program; its terminal is not ours." },
-  input_not_accepted: { http: 409, exit: 1, meaning: "The agent does not read its terminal; nothing more can be typed." },
+  agent_not_ours: {
+    http: 409,
+    exit: 1,
+    meaning: "The agent was started by another program; its terminal is not ours.",
+  },
+  input_not_accepted: {
+    http: 409,
+    exit: 1,
+    meaning: "The agent does not read its terminal; nothing more can be typed.",
+  },
   daemon_running: { http: 409, exit: 1, meaning: "Another supervisor serves this workspace." },
   daemon_stopping: { http: 503, exit: 1, meaning: "The supervisor is stopping and takes no new work." },
   no_daemon: { http: 503, exit: 3, meaning: "No supervisor serves this workspace." },
@@ -26,7 +38,11 @@ export const ERRORS = {
   host_failed: { http: 500, exit: 1, meaning: "The agent's host did not start, or did not answer." },
   launch_failed: { http: 500, exit: 1, meaning: "The host could not start the agent's program." },
   workspace_unusable: { http: 500, exit: 1, meaning: "The workspace cannot be made or written." },
-  runtime_dir_unusable: { http: 500, exit: 1, meaning: "The private directory for sockets cannot be made, or is not ours alone." },
+  runtime_dir_unusable: {
+    http: 500,
+    exit: 1,
+    meaning: "The private directory for sockets cannot be made, or is not ours alone.",
+  },
   registry_unreadable: { http: 500, exit: 1, meaning: "A registry file is of a newer version, or cannot be read." },
   registry_unwritable: { http: 500, exit: 1, meaning: "The registry could not be written; nothing was done." },
   protocol_mismatch: { http: 500, exit: 1, meaning: "A host speaks another protocol version." },

@@ -53,7 +53,13 @@ export type HostFacts = z.infer<typeof host_facts>;
 export const host_request = z.discriminatedUnion("type", [
   z.object({ type: z.literal("hello"), id: z.int(), protocol: z.int() }),
   z.object({ type: z.literal("launch"), id: z.int(), spec: launch_spec }),
-  z.object({ type: z.literal("stop"), id: z.int(), cause: end_cause, signal: z.string(), grace_ms: z.int().nonnegative() }),
+  z.object({
+    type: z.literal("stop"),
+    id: z.int(),
+    cause: end_cause,
+    signal: z.string(),
+    grace_ms: z.int().nonnegative(),
+  }),
   z.object({ type: z.literal("input"), id: z.int(), data: z.string() }),
   z.object({ type: z.literal("release"), id: z.int() }),
 ]);

@@ -21,7 +21,10 @@ export const exits_dir = (dir: string) => join(dir, "exits");
 export const exit_record_path = (dir: string, agent_id: string) => join(exits_dir(dir), `${agent_id}.json`);
 
 /** The folders a task has from its beginning. */
-export const task_folders = (dir: string) => [dir, ...["logs", "progress", "findings", "archive", "trash", "exits"].map((name) => join(dir, name))];
+export const task_folders = (dir: string) => [
+  dir,
+  ...["logs", "progress", "findings", "archive", "trash", "exits"].map((name) => join(dir, name)),
+];
 
 /** The files of an agent, by role, in the order in which they are removed. */
 export function tracked_files_of(dir: string, agent_id: string, terminal_log: boolean): TrackedFiles {
@@ -44,5 +47,7 @@ export const daemon_socket = (runtime_dir: string) => join(runtime_dir, "d.sock"
 export const tmux_socket = (runtime_dir: string) => join(runtime_dir, "t.sock");
 export const tmux_config = (runtime_dir: string) => join(runtime_dir, "tmux.conf");
 export const canary_file = (runtime_dir: string) => join(runtime_dir, "canary");
-export const host_socket = (runtime_dir: string, agent_id: string) => join(runtime_dir, `${short_agent_id(agent_id)}.sock`);
-export const host_stderr = (runtime_dir: string, agent_id: string) => join(runtime_dir, `${short_agent_id(agent_id)}.err`);
+export const host_socket = (runtime_dir: string, agent_id: string) =>
+  join(runtime_dir, `${short_agent_id(agent_id)}.sock`);
+export const host_stderr = (runtime_dir: string, agent_id: string) =>
+  join(runtime_dir, `${short_agent_id(agent_id)}.err`);

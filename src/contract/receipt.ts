@@ -39,7 +39,6 @@ export const exit_status = z.object({
   signal: z.string().nullable(),
   at: z.string().nullable(),
 });
-export type ExitStatus = z.infer<typeof exit_status>;
 
 /** One stream of the agent: what was read from it and what is in its file. Equal, or the receipt says why not. */
 export const stream_account = z.object({
@@ -76,7 +75,6 @@ export const deferred_file = z.object({
   verdict: z.enum(["held", "unknown"]),
   holders: z.array(holder),
 });
-export type DeferredFile = z.infer<typeof deferred_file>;
 
 /** What became of the agent's processes and files: the `cleanup` object of a kill's answer. */
 export const cleanup_report = z.object({

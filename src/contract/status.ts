@@ -5,7 +5,15 @@ export const agent_status = z.enum(["deploying", "running", "stopping", "complet
 export type AgentStatus = z.infer<typeof agent_status>;
 
 /** What set an agent's end in motion. The first cause wins; it decides the final status. */
-export const end_cause = z.enum(["exited", "kill", "session_killed", "reported_completed", "reported_failed", "host_lost", "deploy_failed"]);
+export const end_cause = z.enum([
+  "exited",
+  "kill",
+  "session_killed",
+  "reported_completed",
+  "reported_failed",
+  "host_lost",
+  "deploy_failed",
+]);
 export type EndCause = z.infer<typeof end_cause>;
 
 /** What can happen to an agent. */

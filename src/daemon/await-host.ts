@@ -13,18 +13,40 @@ const BOOT_DEADLINE_MS = 20_000;
 /** How often is looked whether the booting host still lives: nobody tells of the death of another's child. In ms. */
 const LOOK_MS = 50;
 
-export async function await_host(services: Services, agent_id: string, socket: string, pane_pid: number, stderr: string): Promise<HostLink> {
+export async function await_host(
+  services: Services,
+  agent_id: string,
+  socket: string,
+  pane_pid: number,
+  stderr: string,
+): Promise<HostLink> {
   const pane = process_ref_of(pane_pid);
   const changes = watch(services.runtime_dir);
   try {
     await new Promise<void>((resolve, reject) => {
-      const connectable = () => HostLink.connect(agent_id, socket, () => {}).then((link) => { link.close(); resolve(); }, (error) => { if (!is_errno(error, "ENOENT")) reject(error); });
+      const connectable = () =>
+        HostLink.connect(agent_id, socket, () => {}).then(
+          (link) => {
+            link.close();
+            resolve();
+          },
+          (error) => {
+            if (!is_errno(error, "ENOENT")) reject(error);
+          },
+        );
       const fail = (text: string) => reject(new SupervisorError("host_failed", text));
-      changes.on("change", (_event, name) => { if (name === basename(socket)) void connectable(); });
+      changes.on("change", (_event, name) => {
+        if (name === basename(socket)) void connectable();
+      });
       changes.on("error", reject);
-      const look = setInterval(() => { if (!pane || !is_alive(pane)) fail(`its host ended before it was ready`); }, LOOK_MS);
+      const look = setInterval(() => {
+        if (!pane || !is_alive(pane)) fail(`its host ended before it was ready`);
+      }, LOOK_MS);
       const deadline = setTimeout(() => fail(`its host was not ready in ${BOOT_DEADLINE_MS} ms`), BOOT_DEADLINE_MS);
-      const settle = () => { clearInterval(look); clearTimeout(deadline); };
+      const settle = () => {
+        clearInterval(look);
+        clearTimeout(deadline);
+      };
       changes.on("close", settle);
       void connectable();
     });

@@ -7,6 +7,7 @@ import { constants } from "node:fs";
 import { access, rm, stat, writeFile } from "node:fs/promises";
 import { delimiter, isAbsolute, join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { COOKIE_VARIABLE } from "../containment/family.ts";
 import { type AgentRecord, agent_record } from "../contract/agent.ts";
 import { deferred } from "../contract/deferred.ts";
 import { is_errno, message_of, SupervisorError } from "../contract/errors.ts";
@@ -14,7 +15,6 @@ import type { LaunchSpec } from "../contract/host-protocol.ts";
 import { new_agent_id, session_name } from "../contract/ids.ts";
 import type { DeployRequest } from "../contract/operations.ts";
 import { exit_record_path, host_socket, host_stderr, tracked_files_of } from "../contract/paths.ts";
-import { COOKIE_VARIABLE } from "../containment/family.ts";
 import { boot_id } from "../drivers/procfs.ts";
 import { kill_session, new_session } from "../drivers/tmux.ts";
 import { await_host } from "./await-host.ts";
@@ -32,7 +32,11 @@ export async function deploy(services: Services, request: DeployRequest): Promis
   await check_program(request);
   const { registry } = services;
   const parent = request.parent ? registry.find(request.parent) : null;
-  const task = request.task_id ? registry.task(request.task_id) : parent ? registry.task_of(parent) : await registry.default_task();
+  const task = request.task_id
+    ? registry.task(request.task_id)
+    : parent
+      ? registry.task_of(parent)
+      : await registry.default_task();
   const agent = new_agent(registry, task, request, parent);
   const socket = host_socket(services.runtime_dir, agent.id);
   const undo: (() => Promise<unknown>)[] = [];
@@ -51,8 +55,15 @@ export async function deploy(services: Services, request: DeployRequest): Promis
     undo.push(() => remove_session(services, agent));
     const stderr = host_stderr(services.runtime_dir, agent.id);
     const pane_pid = await new_session(services.tmux, agent.tmux_session as string, [
-      "/bin/sh", "-c", 'exec "$0" "$@" 2>"$SUPERVISOR_HOST_STDERR"'.replace("$SUPERVISOR_HOST_STDERR", stderr),
-      process.execPath, "--no-warnings", HOST_PROGRAM, agent.id, socket, services.tmux.socket,
+      "/bin/sh",
+      "-c",
+      'exec "$0" "$@" 2>"$SUPERVISOR_HOST_STDERR"'.replace("$SUPERVISOR_HOST_STDERR", stderr),
+      process.execPath,
+      "--no-warnings",
+      HOST_PROGRAM,
+      agent.id,
+      socket,
+      services.tmux.socket,
     ]);
     step = "waiting for its host";
     const link = await await_host(services, agent.id, socket, pane_pid, stderr);
@@ -60,7 +71,9 @@ export async function deploy(services: Services, request: DeployRequest): Promis
     step = "launching its program";
     const facts = await link.hello();
     await registry.update(agent, { host: { ...facts.host, socket, protocol: facts.protocol, boot_id: boot_id() } });
-    const launched = (await link.request({ type: "launch", spec: launch_spec(services, task, agent, request) })) as { process: AgentRecord["process"] };
+    const launched = (await link.request({ type: "launch", spec: launch_spec(services, task, agent, request) })) as {
+      process: AgentRecord["process"];
+    };
     undo.length = 0;
     services.hosts.set(agent.id, link);
     await registry.advance(agent, { type: "launched" }, { process: launched.process });
@@ -70,11 +83,20 @@ export async function deploy(services: Services, request: DeployRequest): Promis
   } catch (error) {
     if (undo.length === 0) {
       // The agent may run: it is ended like any other, with its receipt.
-      await end_agent(services, agent, { cause: "deploy_failed", reason: message_of(error), cleanup: "archive", grace_ms: agent.grace_ms });
+      await end_agent(services, agent, {
+        cause: "deploy_failed",
+        reason: message_of(error),
+        cleanup: "archive",
+        grace_ms: agent.grace_ms,
+      });
       throw error;
     }
-    for (const back of undo.reverse()) await back().catch((failed) => services.log.error({ agent_id: agent.id, error: message_of(failed) }, "undoing a deploy failed"));
-    if (error instanceof SupervisorError) throw new SupervisorError(error.code, `${agent.id} was not deployed (${step}): ${error.message}`);
+    for (const back of undo.reverse())
+      await back().catch((failed) =>
+        services.log.error({ agent_id: agent.id, error: message_of(failed) }, "undoing a deploy failed"),
+      );
+    if (error instanceof SupervisorError)
+      throw new SupervisorError(error.code, `${agent.id} was not deployed (${step}): ${error.message}`);
     if (is_errno(error, "ENOSPC", "EDQUOT", "EROFS", "EACCES", "EMFILE", "ENFILE")) {
       throw new SupervisorError("workspace_unusable", `the agent was not deployed (${step}): ${message_of(error)}`);
     }
@@ -114,8 +136,23 @@ function new_agent(registry: Registry, task: Task, request: DeployRequest, paren
 
 /** What a person finds beside the log: everything but the environment. */
 function deploy_log(agent: AgentRecord) {
-  const { id, type, task_id, command, cwd, mode, stdout, grace_ms, cleanup, parent, depth, started_at, tracked_files } = agent;
-  return { agent_id: id, type, task_id, command, cwd, mode, stdout, grace_ms, cleanup, parent, depth, started_at, tracked_files };
+  const { id, type, task_id, command, cwd, mode, stdout, grace_ms, cleanup, parent, depth, started_at, tracked_files } =
+    agent;
+  return {
+    agent_id: id,
+    type,
+    task_id,
+    command,
+    cwd,
+    mode,
+    stdout,
+    grace_ms,
+    cleanup,
+    parent,
+    depth,
+    started_at,
+    tracked_files,
+  };
 }
 
 function launch_spec(services: Services, task: Task, agent: AgentRecord, request: DeployRequest): LaunchSpec {
@@ -164,11 +201,24 @@ async function remove_session(services: Services, agent: AgentRecord): Promise<v
 async function check_program({ command, cwd, env }: DeployRequest): Promise<void> {
   if (!isAbsolute(cwd)) throw new SupervisorError("invalid_request", `cwd must be an absolute path, not '${cwd}'`);
   const directory = await stat(cwd).catch(() => null);
-  if (!directory?.isDirectory()) throw new SupervisorError("directory_not_found", `${cwd} is not a directory; give the agent one that exists with --cwd`);
+  if (!directory?.isDirectory())
+    throw new SupervisorError(
+      "directory_not_found",
+      `${cwd} is not a directory; give the agent one that exists with --cwd`,
+    );
   const program = command[0] as string;
-  const places = program.includes("/") ? [join(isAbsolute(program) ? "/" : cwd, program)] : (env.PATH ?? "/usr/local/bin:/usr/bin:/bin").split(delimiter).map((dir) => join(isAbsolute(dir) ? dir : join(cwd, dir), program));
+  const places = program.includes("/")
+    ? [join(isAbsolute(program) ? "/" : cwd, program)]
+    : (env.PATH ?? "/usr/local/bin:/usr/bin:/bin")
+        .split(delimiter)
+        .map((dir) => join(isAbsolute(dir) ? dir : join(cwd, dir), program));
   for (const place of places) if (await is_program(place)) return;
-  throw new SupervisorError("program_not_found", program.includes("/") ? `${program} cannot be run; is the path right, and the file executable?` : `no program '${program}' on the PATH; install it, or give its full path after --`);
+  throw new SupervisorError(
+    "program_not_found",
+    program.includes("/")
+      ? `${program} cannot be run; is the path right, and the file executable?`
+      : `no program '${program}' on the PATH; install it, or give its full path after --`,
+  );
 }
 
 async function is_program(path: string): Promise<boolean> {
@@ -179,4 +229,3 @@ async function is_program(path: string): Promise<boolean> {
     return false;
   }
 }
-

@@ -24,14 +24,26 @@ export async function collect_garbage(services: Services, dry_run: boolean): Pro
   return result;
 }
 
-async function sweep_agent(services: Services, agent: AgentRecord, whole: Ending, receipt: Receipt, dry_run: boolean, result: GcResult): Promise<void> {
+async function sweep_agent(
+  services: Services,
+  agent: AgentRecord,
+  whole: Ending,
+  receipt: Receipt,
+  dry_run: boolean,
+  result: GcResult,
+): Promise<void> {
   const waiting = new Set(receipt.cleanup.files_deferred.map((file) => file.trash_path));
-  const ending = { ...whole, set_aside: whole.set_aside.filter((file) => waiting.has(file.trash_path)), files_failed: [] };
+  const ending = {
+    ...whole,
+    set_aside: whole.set_aside.filter((file) => waiting.has(file.trash_path)),
+    files_failed: [],
+  };
   const verdicts = await verify_files(services.verifier, agent, ending);
   const free = verdicts.filter((one) => one.verdict === "clear").map((one) => one.path);
   if (dry_run || free.length === 0) {
     if (dry_run) result.removed.push(...free);
-    for (const one of verdicts) if (one.verdict !== "clear") result.deferred.push({ path: one.path, verdict: one.verdict, holders: one.holders });
+    for (const one of verdicts)
+      if (one.verdict !== "clear") result.deferred.push({ path: one.path, verdict: one.verdict, holders: one.holders });
     return;
   }
   const files = await remove_files(services.registry.task_of(agent).dir, ending, verdicts);
@@ -53,14 +65,24 @@ async function sweep_agent(services: Services, agent: AgentRecord, whole: Ending
     },
   };
   const done = files.files_deferred.length === 0;
-  await services.registry.update(agent, { receipt: amended, cleanup_state: done ? "done" : "deferred", ending: done ? null : whole });
-  services.events.emit({ type: "files_removed", agent_id: agent.id, message: `${free.length} deferred files were released and removed` });
+  await services.registry.update(agent, {
+    receipt: amended,
+    cleanup_state: done ? "done" : "deferred",
+    ending: done ? null : whole,
+  });
+  services.events.emit({
+    type: "files_removed",
+    agent_id: agent.id,
+    message: `${free.length} deferred files were released and removed`,
+  });
 }
 
 /** Sweeps now and then. Returns how to stop it. */
 export function start_sweeper(services: Services): () => void {
   const timer = setInterval(() => {
-    collect_garbage(services, false).catch((error) => services.log.error({ error: message_of(error) }, "a sweep failed"));
+    collect_garbage(services, false).catch((error) =>
+      services.log.error({ error: message_of(error) }, "a sweep failed"),
+    );
   }, EVERY_MS);
   return () => clearInterval(timer);
 }

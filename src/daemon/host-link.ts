@@ -6,8 +6,14 @@ import { once } from "node:events";
 import { createConnection, type Socket } from "node:net";
 import { createInterface } from "node:readline";
 import { deferred } from "../contract/deferred.ts";
-import { type ErrorCode, ERRORS, message_of, SupervisorError } from "../contract/errors.ts";
-import { type HostEvent, type HostFacts, type HostRequest, host_facts, host_message } from "../contract/host-protocol.ts";
+import { ERRORS, type ErrorCode, message_of, SupervisorError } from "../contract/errors.ts";
+import {
+  type HostEvent,
+  type HostFacts,
+  type HostRequest,
+  host_facts,
+  host_message,
+} from "../contract/host-protocol.ts";
 import { HOST_PROTOCOL } from "../contract/protocol-version.ts";
 import type { ClosedReport } from "../contract/receipt.ts";
 
@@ -49,7 +55,10 @@ export class HostLink {
   async hello(): Promise<HostFacts> {
     const facts = host_facts.parse(await this.request({ type: "hello", protocol: HOST_PROTOCOL }));
     if (facts.protocol > HOST_PROTOCOL) {
-      throw new SupervisorError("protocol_mismatch", `the host of ${facts.agent_id} speaks protocol ${facts.protocol}, this supervisor ${HOST_PROTOCOL}; start a newer supervisor`);
+      throw new SupervisorError(
+        "protocol_mismatch",
+        `the host of ${facts.agent_id} speaks protocol ${facts.protocol}, this supervisor ${HOST_PROTOCOL}; start a newer supervisor`,
+      );
     }
     this.stalled = facts.stalled;
     if (facts.closed) this.closed_handle.resolve(facts.closed);
@@ -61,12 +70,23 @@ export class HostLink {
     return new Promise((resolve, reject) => {
       const timer = setTimeout(() => {
         this.waiting.delete(id);
-        reject(new SupervisorError("host_failed", `the host of ${this.agent_id} did not answer '${request.type}' in ${REQUEST_DEADLINE_MS} ms`));
+        reject(
+          new SupervisorError(
+            "host_failed",
+            `the host of ${this.agent_id} did not answer '${request.type}' in ${REQUEST_DEADLINE_MS} ms`,
+          ),
+        );
       }, REQUEST_DEADLINE_MS);
       const settle = () => clearTimeout(timer);
       this.waiting.set(id, {
-        resolve: (value) => { settle(); resolve(value); },
-        reject: (error) => { settle(); reject(error); },
+        resolve: (value) => {
+          settle();
+          resolve(value);
+        },
+        reject: (error) => {
+          settle();
+          reject(error);
+        },
       });
       if (this.socket.destroyed) this.hang_up();
       else this.socket.write(`${JSON.stringify({ ...request, id })}\n`);
@@ -95,11 +115,18 @@ export class HostLink {
     const open = this.waiting.get(message.id);
     this.waiting.delete(message.id);
     if (message.ok) open?.resolve(message.result);
-    else open?.reject(new SupervisorError(message.code in ERRORS ? (message.code as ErrorCode) : "host_failed", message_of(message.message)));
+    else
+      open?.reject(
+        new SupervisorError(
+          message.code in ERRORS ? (message.code as ErrorCode) : "host_failed",
+          message_of(message.message),
+        ),
+      );
   }
 
   private hang_up(): void {
-    for (const { reject } of this.waiting.values()) reject(new SupervisorError("host_failed", `the host of ${this.agent_id} went away`));
+    for (const { reject } of this.waiting.values())
+      reject(new SupervisorError("host_failed", `the host of ${this.agent_id} went away`));
     this.waiting.clear();
   }
 }

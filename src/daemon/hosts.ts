@@ -9,10 +9,18 @@ import type { Services } from "./services.ts";
 export function forward_events(services: Services, agent_id: string): (event: HostEvent) => void {
   return (event) => {
     if (event.event === "stalled") {
-      services.events.emit({ type: event.reason ? "agent_stalled" : "agent_resumed", agent_id, message: event.reason ?? "output goes on" });
-      services.log.warn({ agent_id, reason: event.reason }, event.reason ? "the agent's output is held up" : "the agent's output goes on");
+      services.events.emit({
+        type: event.reason ? "agent_stalled" : "agent_resumed",
+        agent_id,
+        message: event.reason ?? "output goes on",
+      });
+      services.log.warn(
+        { agent_id, reason: event.reason },
+        event.reason ? "the agent's output is held up" : "the agent's output goes on",
+      );
     }
-    if (event.event === "exited") services.events.emit({ type: "agent_exited", agent_id, message: event.signal ?? `exit code ${event.code}` });
+    if (event.event === "exited")
+      services.events.emit({ type: "agent_exited", agent_id, message: event.signal ?? `exit code ${event.code}` });
   };
 }
 
@@ -25,7 +33,8 @@ export function watch_host(services: Services, agent: AgentRecord, link: HostLin
   void link.closed.then((report) => take_up(report.cause as "exited", REASONS[report.cause] ?? report.cause));
   void link.gone.then(() => {
     if (services.hosts.get(agent.id) === link) services.hosts.delete(agent.id);
-    if (!services.stopping && !services.ends.has(agent.id) && !agent.ended_at) void take_up("host_lost", "its host went away");
+    if (!services.stopping && !services.ends.has(agent.id) && !agent.ended_at)
+      void take_up("host_lost", "its host went away");
   });
 }
 

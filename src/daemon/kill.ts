@@ -13,11 +13,20 @@ export interface KillOptions {
 
 export async function kill_agent(services: Services, agent: AgentRecord, options: KillOptions): Promise<Receipt> {
   await services.deploys.get(agent.id);
-  return end_agent(services, agent, { cause: "kill", reason: options.reason, cleanup: options.cleanup, grace_ms: options.grace_ms ?? agent.grace_ms });
+  return end_agent(services, agent, {
+    cause: "kill",
+    reason: options.reason,
+    cleanup: options.cleanup,
+    grace_ms: options.grace_ms ?? agent.grace_ms,
+  });
 }
 
 /** Kills every living agent that fits. Each has its own receipt. */
-export async function kill_all(services: Services, fits: (agent: AgentRecord) => boolean, options: KillOptions): Promise<Receipt[]> {
+export async function kill_all(
+  services: Services,
+  fits: (agent: AgentRecord) => boolean,
+  options: KillOptions,
+): Promise<Receipt[]> {
   const living = services.registry.agents().filter((agent) => !is_ended(agent.status) && fits(agent));
   return Promise.all(living.map((agent) => kill_agent(services, agent, options)));
 }

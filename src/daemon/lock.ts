@@ -25,7 +25,8 @@ export async function read_daemon_info(workspace: string): Promise<DaemonInfo | 
   try {
     return daemon_info.parse(JSON.parse(await readFile(daemon_file(workspace), "utf8")));
   } catch (error) {
-    if (is_errno(error, "ENOENT", "ENOTDIR") || error instanceof SyntaxError || error instanceof z.ZodError) return null;
+    if (is_errno(error, "ENOENT", "ENOTDIR") || error instanceof SyntaxError || error instanceof z.ZodError)
+      return null;
     throw error;
   }
 }
@@ -39,17 +40,44 @@ export interface WorkspaceLock {
 }
 
 /** Takes the workspace, or rejects with `daemon_running`. `on_lost` is called when the lock was taken from us. */
-export async function lock_workspace(workspace: string, address: Pick<DaemonInfo, "socket" | "runtime_dir" | "version">, on_lost: (reason: string) => void): Promise<WorkspaceLock> {
+export async function lock_workspace(
+  workspace: string,
+  address: Pick<DaemonInfo, "socket" | "runtime_dir" | "version">,
+  on_lost: (reason: string) => void,
+): Promise<WorkspaceLock> {
   const lock_path = join(workspace, ".lock");
-  const guard = await lockfile.lock(`${lock_path}.guard`, { lockfilePath: `${lock_path}.guard`, stale: GUARD_STALE_MS, realpath: false, retries: { retries: 40, minTimeout: 50, maxTimeout: 250 } }).catch((error) => {
-    throw new SupervisorError("workspace_unusable", `the workspace ${workspace} cannot be locked: ${message_of(error)}`);
-  });
-  const ours = { pid: process.pid, start_time: process_ref_of(process.pid)?.start_time ?? 0, boot_id: boot_id(), hostname: hostname() };
-  const lock = () => lockfile.lock(lock_path, { lockfilePath: lock_path, stale: STALE_MS, update: UPDATE_MS, realpath: false, onCompromised: (error) => void compromised(error) });
+  const guard = await lockfile
+    .lock(`${lock_path}.guard`, {
+      lockfilePath: `${lock_path}.guard`,
+      stale: GUARD_STALE_MS,
+      realpath: false,
+      retries: { retries: 40, minTimeout: 50, maxTimeout: 250 },
+    })
+    .catch((error) => {
+      throw new SupervisorError(
+        "workspace_unusable",
+        `the workspace ${workspace} cannot be locked: ${message_of(error)}`,
+      );
+    });
+  const ours = {
+    pid: process.pid,
+    start_time: process_ref_of(process.pid)?.start_time ?? 0,
+    boot_id: boot_id(),
+    hostname: hostname(),
+  };
+  const lock = () =>
+    lockfile.lock(lock_path, {
+      lockfilePath: lock_path,
+      stale: STALE_MS,
+      update: UPDATE_MS,
+      realpath: false,
+      onCompromised: (error) => void compromised(error),
+    });
   let release: () => Promise<void>;
   const compromised = async (error: Error) => {
     const now = await read_daemon_info(workspace).catch(() => null);
-    if (now?.pid !== ours.pid || now.start_time !== ours.start_time) return on_lost(`another supervisor took the workspace (${error.message})`);
+    if (now?.pid !== ours.pid || now.start_time !== ours.start_time)
+      return on_lost(`another supervisor took the workspace (${error.message})`);
     // A clock that jumped, a lock directory that somebody removed: it is still ours, so take it again.
     try {
       release = await lock();
@@ -60,13 +88,21 @@ export async function lock_workspace(workspace: string, address: Pick<DaemonInfo
   try {
     const before = await read_daemon_info(workspace);
     if (before && daemon_lives(before)) {
-      throw new SupervisorError("daemon_running", `a supervisor already serves ${workspace} (pid ${before.pid}); use it, or stop it with 'supervisor stop'`);
+      throw new SupervisorError(
+        "daemon_running",
+        `a supervisor already serves ${workspace} (pid ${before.pid}); use it, or stop it with 'supervisor stop'`,
+      );
     }
     if (before) await rm(lock_path, { recursive: true, force: true });
     release = await lock().catch((error) => {
-      throw new SupervisorError("daemon_running", `the workspace ${workspace} is locked (${message_of(error)}) and does not say by whom; if no supervisor runs, remove ${lock_path}`);
+      throw new SupervisorError(
+        "daemon_running",
+        `the workspace ${workspace} is locked (${message_of(error)}) and does not say by whom; if no supervisor runs, remove ${lock_path}`,
+      );
     });
-    await write_file_atomic(daemon_file(workspace), `${JSON.stringify({ ...ours, ...address }, null, 2)}\n`, { mode: 0o600 });
+    await write_file_atomic(daemon_file(workspace), `${JSON.stringify({ ...ours, ...address }, null, 2)}\n`, {
+      mode: 0o600,
+    });
   } finally {
     await guard();
   }

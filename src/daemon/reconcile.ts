@@ -9,8 +9,7 @@ import { is_errno, message_of } from "../contract/errors.ts";
 import { exit_record_path, host_socket } from "../contract/paths.ts";
 import { type ClosedReport, closed_report } from "../contract/receipt.ts";
 import { boot_id } from "../drivers/procfs.ts";
-import { end_agent } from "./ending/end.ts";
-import { is_unfinished } from "./ending/end.ts";
+import { end_agent, is_unfinished } from "./ending/end.ts";
 import { HostLink } from "./host-link.ts";
 import { forward_events, watch_host } from "./hosts.ts";
 import type { Services } from "./services.ts";
@@ -24,10 +23,12 @@ export interface Reconciled {
 export async function reconcile(services: Services): Promise<Reconciled> {
   const result: Reconciled = { adopted: 0, ending: 0 };
   const unfinished = services.registry.agents().filter((agent) => !is_foreign(agent) && is_unfinished(agent));
-  await Promise.all(unfinished.map(async (agent) => {
-    if (await adopt(services, agent)) result.adopted++;
-    else result.ending++;
-  }));
+  await Promise.all(
+    unfinished.map(async (agent) => {
+      if (await adopt(services, agent)) result.adopted++;
+      else result.ending++;
+    }),
+  );
   return result;
 }
 
@@ -42,10 +43,16 @@ async function adopt(services: Services, agent: AgentRecord): Promise<boolean> {
     });
     if (facts) {
       await services.registry.update(agent, {
-        host: { ...facts.host, socket: agent.host?.socket ?? host_socket(services.runtime_dir, agent.id), protocol: facts.protocol, boot_id: boot_id() },
+        host: {
+          ...facts.host,
+          socket: agent.host?.socket ?? host_socket(services.runtime_dir, agent.id),
+          protocol: facts.protocol,
+          boot_id: boot_id(),
+        },
         process: facts.process ?? agent.process,
       });
-      if (facts.phase !== "waiting" && agent.status === "deploying") await services.registry.advance(agent, { type: "launched" });
+      if (facts.phase !== "waiting" && agent.status === "deploying")
+        await services.registry.advance(agent, { type: "launched" });
     }
     if (facts?.phase === "waiting") {
       // The daemon died between the session and the launch: nothing of the agent has run.
@@ -57,12 +64,17 @@ async function adopt(services: Services, agent: AgentRecord): Promise<boolean> {
       begin_end(services, agent, agent.ending.cause, agent.ending.reason);
       return false;
     }
-    services.events.emit({ type: "agent_adopted", agent_id: agent.id, message: "the supervisor was restarted; the agent runs on" });
+    services.events.emit({
+      type: "agent_adopted",
+      agent_id: agent.id,
+      message: "the supervisor was restarted; the agent runs on",
+    });
     return true;
   }
   const record = await exit_record(services, agent);
   if (record) begin_end(services, agent, record.cause, "the agent ended while no supervisor ran");
-  else if (agent.status === "deploying" && !agent.host) begin_end(services, agent, "deploy_failed", "the supervisor was restarted while the agent was being deployed");
+  else if (agent.status === "deploying" && !agent.host)
+    begin_end(services, agent, "deploy_failed", "the supervisor was restarted while the agent was being deployed");
   else begin_end(services, agent, "host_lost", "its host was gone when the supervisor started");
   return false;
 }
@@ -80,13 +92,18 @@ async function connect(services: Services, agent: AgentRecord): Promise<HostLink
 
 function begin_end(services: Services, agent: AgentRecord, cause: ClosedReport["cause"], reason: string): void {
   end_agent(services, agent, { cause, reason, cleanup: agent.cleanup, grace_ms: agent.grace_ms }).catch((error) => {
-    services.log.error({ agent_id: agent.id, error: message_of(error) }, "an end did not finish; it is tried again at the next start");
+    services.log.error(
+      { agent_id: agent.id, error: message_of(error) },
+      "an end did not finish; it is tried again at the next start",
+    );
   });
 }
 
 async function exit_record(services: Services, agent: AgentRecord): Promise<ClosedReport | null> {
   try {
-    return closed_report.parse(JSON.parse(await readFile(exit_record_path(services.registry.task_of(agent).dir, agent.id), "utf8")));
+    return closed_report.parse(
+      JSON.parse(await readFile(exit_record_path(services.registry.task_of(agent).dir, agent.id), "utf8")),
+    );
   } catch (error) {
     if (is_errno(error, "ENOENT")) return null;
     throw error;

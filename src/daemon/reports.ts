@@ -19,9 +19,11 @@ export class Reports {
       }
     });
     // The next report goes on even when this one failed; its own caller is told.
-    const settled = write.catch(() => undefined).then(() => {
-      if (this.queues.get(path) === settled) this.queues.delete(path);
-    });
+    const settled = write
+      .catch(() => undefined)
+      .then(() => {
+        if (this.queues.get(path) === settled) this.queues.delete(path);
+      });
     this.queues.set(path, settled);
     return write;
   }

@@ -2,15 +2,22 @@
  * The daemon: boots in order, serves, stops in reverse. Runs in the foreground; owns the registry and the removal of files.
  * Stopping it leaves the agents running under their hosts; the next one adopts them.
  */
-import { chmod, lstat, mkdir, readdir, realpath, rm, rmdir, writeFile } from "node:fs/promises";
+import { chmod, lstat, mkdir, readdir, realpath, rm, rmdir, stat, writeFile } from "node:fs/promises";
 import { dirname } from "node:path";
 import type { Logger } from "pino";
 import { deferred } from "../contract/deferred.ts";
 import { is_errno, message_of, SupervisorError } from "../contract/errors.ts";
-import { canary_file, daemon_socket, runtime_dir_of, SOCKET_PATH_BYTES, tmux_config, tmux_socket } from "../contract/paths.ts";
+import {
+  canary_file,
+  daemon_socket,
+  runtime_dir_of,
+  SOCKET_PATH_BYTES,
+  tmux_config,
+  tmux_socket,
+} from "../contract/paths.ts";
 import { is_ended } from "../contract/status.ts";
 import { lsof_version } from "../drivers/lsof.ts";
-import { server_lives, TMUX_CONFIG, tmux_version } from "../drivers/tmux.ts";
+import { end_idle_server, server_lives, TMUX_CONFIG, tmux_version } from "../drivers/tmux.ts";
 import { start_server } from "./api/server.ts";
 import { EventLog } from "./events.ts";
 import { start_sweeper } from "./gc.ts";
@@ -50,7 +57,9 @@ export async function start_daemon(options: DaemonOptions): Promise<Daemon> {
   const runtime_dir = await choose_runtime_dir(workspace, options.runtime_base);
   const socket = daemon_socket(runtime_dir);
   const stop_requested = deferred<string | null>();
-  const lock = await lock_workspace(workspace, { socket, runtime_dir, version: VERSION }, (reason) => stop_requested.resolve(reason));
+  const lock = await lock_workspace(workspace, { socket, runtime_dir, version: VERSION }, (reason) =>
+    stop_requested.resolve(reason),
+  );
   const undo: (() => Promise<unknown>)[] = [() => lock.release(false)];
   try {
     await prepare_runtime_dir(runtime_dir);
@@ -88,42 +97,79 @@ export async function start_daemon(options: DaemonOptions): Promise<Daemon> {
     const stop = async ({ agents }: { agents: boolean }) => {
       services.stopping = true;
       await Promise.all(services.deploys.values());
-      if (agents) await kill_all(services, () => true, { reason: "the supervisor was stopped with its agents", cleanup: "archive" });
+      if (agents)
+        await kill_all(services, () => true, {
+          reason: "the supervisor was stopped with its agents",
+          cleanup: "archive",
+        });
       await Promise.allSettled(services.ends.values());
       stop_sweeper();
       await server.close();
       for (const link of services.hosts.values()) link.close();
       await verifier.close();
       const left = running();
-      if (left === 0) await remove_runtime_dir(runtime_dir);
+      if (left === 0) {
+        await end_idle_server(services.tmux).catch((error) =>
+          options.log.warn({ error: message_of(error) }, "the tmux server was left running"),
+        );
+        await remove_runtime_dir(runtime_dir);
+      }
       await lock.release(left > 0);
     };
     return { pid: process.pid, socket, workspace, adopted, running, stop_requested: stop_requested.promise, stop };
   } catch (error) {
-    for (const back of undo.reverse()) await back().catch((failed) => options.log.error({ error: message_of(failed) }, "undoing a start failed"));
+    for (const back of undo.reverse())
+      await back().catch((failed) => options.log.error({ error: message_of(failed) }, "undoing a start failed"));
     throw error;
   }
 }
 
 async function require_programs(): Promise<void> {
   const version = await tmux_version();
-  if (!version) throw new SupervisorError("tmux_missing", "tmux is not installed; install it (for example: apt-get install tmux) and start again");
+  if (!version)
+    throw new SupervisorError(
+      "tmux_missing",
+      "tmux is not installed; install it (for example: apt-get install tmux) and start again",
+    );
   const [major, minor] = (/(\d+)\.(\d+)/.exec(version) ?? []).slice(1).map(Number);
-  if (major !== undefined && minor !== undefined && major * 100 + minor < 302) throw new SupervisorError("tmux_missing", `${version} is too old; 3.2 or later is needed`);
-  if (!(await lsof_version())) throw new SupervisorError("lsof_missing", "lsof is not installed, so no end could be proven; install it (for example: apt-get install lsof) and start again");
+  if (major !== undefined && minor !== undefined && major * 100 + minor < 302)
+    throw new SupervisorError("tmux_missing", `${version} is too old; 3.2 or later is needed`);
+  if (!(await lsof_version()))
+    throw new SupervisorError(
+      "lsof_missing",
+      "lsof is not installed, so no end could be proven; install it (for example: apt-get install lsof) and start again",
+    );
 }
 
 /** Makes the workspace and returns its real path. */
 async function prepare_workspace(path: string): Promise<string> {
   try {
-    await mkdir(path, { recursive: true, mode: 0o700 });
+    await make_directories(path);
     const real = await realpath(path);
     const probe = `${real}/.write-probe-${process.pid}`;
     await writeFile(probe, "");
     await rm(probe);
     return real;
   } catch (error) {
-    throw new SupervisorError("workspace_unusable", `the workspace ${path} cannot be used: ${message_of(error)}; choose another with --workspace`);
+    throw new SupervisorError(
+      "workspace_unusable",
+      `the workspace ${path} cannot be used: ${message_of(error)}; choose another with --workspace`,
+    );
+  }
+}
+
+/** As `mkdir -p`. Node's own (`recursive: true`) never returns for a path below /proc (seen with Node 20.20). */
+async function make_directories(path: string): Promise<void> {
+  try {
+    await mkdir(path, { mode: 0o700 });
+  } catch (error) {
+    if (is_errno(error, "EEXIST")) return;
+    if (!is_errno(error, "ENOENT") || dirname(path) === path) throw error;
+    await stat(dirname(path)).then(
+      () => Promise.reject(error),
+      () => make_directories(dirname(path)),
+    );
+    await mkdir(path, { mode: 0o700 });
   }
 }
 
@@ -137,7 +183,10 @@ async function choose_runtime_dir(workspace: string, base: string): Promise<stri
     // The longest name in it is a host's pipe: HHMMSS-xxxxxx.sock.out
     if (Buffer.byteLength(`${dir}/000000-000000.sock.out`) <= SOCKET_PATH_BYTES) return dir;
   }
-  throw new SupervisorError("runtime_dir_unusable", `${base} is too long for a unix socket (${SOCKET_PATH_BYTES} bytes); set XDG_RUNTIME_DIR to a shorter directory`);
+  throw new SupervisorError(
+    "runtime_dir_unusable",
+    `${base} is too long for a unix socket (${SOCKET_PATH_BYTES} bytes); set XDG_RUNTIME_DIR to a shorter directory`,
+  );
 }
 
 async function is_ours(dir: string): Promise<boolean> {
@@ -154,20 +203,28 @@ async function is_ours(dir: string): Promise<boolean> {
 async function prepare_runtime_dir(dir: string): Promise<void> {
   try {
     for (const one of [dirname(dir), dir]) {
-      await mkdir(one, { mode: 0o700 }).catch((error) => { if (!is_errno(error, "EEXIST")) throw error; });
+      await mkdir(one, { mode: 0o700 }).catch((error) => {
+        if (!is_errno(error, "EEXIST")) throw error;
+      });
       if (!(await is_ours(one))) throw new Error(`${one} belongs to another user, or is not a directory`);
       await chmod(one, 0o700);
     }
   } catch (error) {
-    throw new SupervisorError("runtime_dir_unusable", `the private directory ${dir} cannot be used: ${message_of(error)}; set XDG_RUNTIME_DIR to a directory of yours`);
+    throw new SupervisorError(
+      "runtime_dir_unusable",
+      `the private directory ${dir} cannot be used: ${message_of(error)}; set XDG_RUNTIME_DIR to a directory of yours`,
+    );
   }
 }
 
 /** Removes what a daemon without agents leaves: nothing. A tmux server that still runs keeps its socket. */
 async function remove_runtime_dir(dir: string): Promise<void> {
   if (await server_lives(tmux_socket(dir))) return;
-  for (const name of await readdir(dir)) if (/^(d\.sock|t\.sock|tmux\.conf|canary)$/.test(name)) await rm(`${dir}/${name}`, { force: true });
+  for (const name of await readdir(dir))
+    if (/^(d\.sock|t\.sock|tmux\.conf|canary)$/.test(name)) await rm(`${dir}/${name}`, { force: true });
   for (const one of [dir, dirname(dir)]) {
-    await rmdir(one).catch((error) => { if (!is_errno(error, "ENOTEMPTY", "ENOENT", "EEXIST")) throw error; });
+    await rmdir(one).catch((error) => {
+      if (!is_errno(error, "ENOTEMPTY", "ENOENT", "EEXIST")) throw error;
+    });
   }
 }

@@ -1,5 +1,6 @@
 /** What the parts of the daemon share. Made once, in `run`, and handed around. */
 import type { Logger } from "pino";
+import type { Receipt } from "../contract/receipt.ts";
 import type { TmuxServer } from "../drivers/tmux.ts";
 import type { EventLog } from "./events.ts";
 import type { HostLink } from "./host-link.ts";
@@ -7,7 +8,6 @@ import type { LogReaders } from "./logs/readers.ts";
 import type { Registry } from "./registry/registry.ts";
 import type { Reports } from "./reports.ts";
 import type { Verifier } from "./verifier.ts";
-import type { Receipt } from "../contract/receipt.ts";
 
 export interface Services {
   workspace: string;

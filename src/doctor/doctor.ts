@@ -30,7 +30,11 @@ export async function examine(workspace: string): Promise<Check[]> {
         throw error;
       }
     }),
-    check("containment", async () => "by session, process group, process tree and environment cookie; a process that leaves all four (a double fork with a scrubbed environment) is not found"),
+    check(
+      "containment",
+      async () =>
+        "by session, process group, process tree and environment cookie; a process that leaves all four (a double fork with a scrubbed environment) is not found",
+    ),
   ]);
 }
 

@@ -16,7 +16,10 @@ export type LsofAnswer = { ok: true; holders: RawHolder[] } | { ok: false; reaso
  * Asks for the holders of existing files. `canary` is a file that process `pid` holds open: an answer in which it is missing is
  * no answer (lsof exits 1 both when nothing is open and when it fails, so that its exit code proves nothing).
  */
-export async function lsof(files: readonly string[], canary: { path: string; inode: number; pid: number }): Promise<LsofAnswer> {
+export async function lsof(
+  files: readonly string[],
+  canary: { path: string; inode: number; pid: number },
+): Promise<LsofAnswer> {
   const result = await execa("lsof", ["-w", "-n", "-P", "-F", "pcLfain", "--", canary.path, ...files], {
     reject: false,
     timeout: DEADLINE_MS,
@@ -29,7 +32,10 @@ export async function lsof(files: readonly string[], canary: { path: string; ino
   if (result.timedOut) return { ok: false, reason: `lsof did not answer in ${DEADLINE_MS} ms` };
   const all = parse_lsof(String(result.stdout ?? ""));
   if (!all.some((one) => one.inode === canary.inode && one.pid === canary.pid)) {
-    return { ok: false, reason: `lsof did not see a file that is open (exit ${result.exitCode ?? "none"}): ${String(result.stderr).split("\n")[0] ?? ""}` };
+    return {
+      ok: false,
+      reason: `lsof did not see a file that is open (exit ${result.exitCode ?? "none"}): ${String(result.stderr).split("\n")[0] ?? ""}`,
+    };
   }
   return { ok: true, holders: all.filter((one) => one.inode !== canary.inode) };
 }

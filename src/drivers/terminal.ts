@@ -4,6 +4,11 @@ import { execa } from "execa";
 /** Resolves with its exit code. TMUX is taken out, so that it works inside a tmux of the user's own. */
 export async function run_in_terminal(command: string[], env: Record<string, string | undefined>): Promise<number> {
   const [program, ...args] = command as [string, ...string[]];
-  const result = await execa(program, args, { stdio: "inherit", env: { ...env, TMUX: undefined }, extendEnv: false, reject: false });
+  const result = await execa(program, args, {
+    stdio: "inherit",
+    env: { ...env, TMUX: undefined },
+    extendEnv: false,
+    reject: false,
+  });
   return result.exitCode ?? 1;
 }

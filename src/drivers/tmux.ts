@@ -1,6 +1,6 @@
 /**
  * The private tmux server: its own socket, its own config, never the user's. Run by the daemon. The server is started by the
- * first session and leaves with the last; it is given a scrubbed environment, because a server's environment is readable.
+ * first session and stays until the daemon ends it, so that a killed session is never mistaken for a dead server; it is given a scrubbed environment, because a server's environment is readable.
  */
 import { createConnection } from "node:net";
 import { execa } from "execa";
@@ -16,7 +16,7 @@ const RACE = /server exited|lost server|no server running|error connecting/;
 export const TMUX_CONFIG = `set -g default-size 200x50
 set -g history-limit 10000
 set -g remain-on-exit off
-set -s exit-empty on
+set -s exit-empty off
 set -s set-clipboard off
 set -s escape-time 10
 set -g allow-rename off
@@ -45,7 +45,11 @@ async function tmux(server: TmuxServer, args: string[]) {
     timeout: DEADLINE_MS,
     stdin: "ignore",
   });
-  if (result.code === "ENOENT") throw new SupervisorError("tmux_missing", "tmux is not installed; install it (for example: apt-get install tmux) and try again");
+  if (result.code === "ENOENT")
+    throw new SupervisorError(
+      "tmux_missing",
+      "tmux is not installed; install it (for example: apt-get install tmux) and try again",
+    );
   return result;
 }
 
@@ -56,7 +60,10 @@ export async function new_session(server: TmuxServer, name: string, command: str
       const result = await tmux(server, ["new-session", "-d", "-P", "-F", "#{pane_pid}", "-s", name, "--", ...command]);
       const pid = Number(result.stdout);
       if (result.exitCode === 0 && pid > 0) return pid;
-      throw new SupervisorError("tmux_failed", `tmux could not start the session ${name}: ${result.timedOut ? `no answer in ${DEADLINE_MS} ms` : result.stderr || message_of(result)}`);
+      throw new SupervisorError(
+        "tmux_failed",
+        `tmux could not start the session ${name}: ${result.timedOut ? `no answer in ${DEADLINE_MS} ms` : result.stderr || message_of(result)}`,
+      );
     },
     { retries: 5, minTimeout: 20, factor: 2, shouldRetry: ({ error }) => RACE.test(error.message) },
   );
@@ -66,7 +73,9 @@ export async function new_session(server: TmuxServer, name: string, command: str
 export async function has_session(server: TmuxServer, name: string): Promise<boolean | "unknown"> {
   const result = await tmux(server, ["has-session", "-t", `=${name}`]);
   if (result.exitCode === 0) return true;
-  return /can't find session|no server running|error connecting/.test(String(result.stderr)) ? false : "unknown";
+  return /can't find session|no current target|no server running|error connecting/.test(String(result.stderr))
+    ? false
+    : "unknown";
 }
 
 /** Ends a session of ours. True when it was there. */
@@ -78,7 +87,15 @@ export async function kill_session(server: TmuxServer, name: string): Promise<bo
 /** The names of all sessions on the private server. */
 export async function list_sessions(server: TmuxServer): Promise<string[]> {
   const result = await tmux(server, ["list-sessions", "-F", "#{session_name}"]);
-  return result.exitCode === 0 ? String(result.stdout).split("\n").filter(Boolean) : [];
+  if (result.exitCode !== 0)
+    throw new SupervisorError("tmux_failed", `tmux did not list its sessions: ${result.stderr || message_of(result)}`);
+  return String(result.stdout).split("\n").filter(Boolean);
+}
+
+/** Ends the private server, if it has no session left. Never rejects for a server that is not there. */
+export async function end_idle_server(server: TmuxServer): Promise<void> {
+  if ((await server_lives(server.socket)) && (await list_sessions(server)).length === 0)
+    await tmux(server, ["kill-server"]);
 }
 
 /** True when a tmux server accepts on this socket. */

@@ -47,7 +47,10 @@ export async function start_agent(spec: LaunchSpec, options: AgentOptions): Prom
     undo.push(() => keys.stop());
     terminal = await open_terminal(spec.mode, keys.size() ?? DEFAULT_SIZE);
     const { slave_fd, output } = terminal;
-    undo.push(() => output.destroy(), () => closeSync(slave_fd));
+    undo.push(
+      () => output.destroy(),
+      () => closeSync(slave_fd),
+    );
     const resize = terminal.resize;
     keys.on_resize(() => {
       const size = keys.size();
@@ -58,7 +61,10 @@ export async function start_agent(spec: LaunchSpec, options: AgentOptions): Prom
     const open_log = async (path: string) => {
       const log = await LogFile.open(path, options.on_stall);
       logs.push(log);
-      undo.push(() => log.destroy(), () => rm(path, { force: true }));
+      undo.push(
+        () => log.destroy(),
+        () => rm(path, { force: true }),
+      );
       return log;
     };
     const view = (chunk: Buffer) => pane.show(chunk);
@@ -75,10 +81,30 @@ export async function start_agent(spec: LaunchSpec, options: AgentOptions): Prom
       const terminal_log = await open_log(spec.terminal_log as string);
       const source = new Socket({ fd: fifo.fd, readable: true, writable: false });
       undo.push(() => source.destroy());
-      outputs.push(new Output({ name: "log_file", source, marker_fd: fifo.fd, log: main_log, view, unblock: async () => {} }));
-      outputs.push(new Output({ name: "terminal_log", source: output, marker_fd: slave_fd, log: terminal_log, view, unblock: terminal.unblock }));
+      outputs.push(
+        new Output({ name: "log_file", source, marker_fd: fifo.fd, log: main_log, view, unblock: async () => {} }),
+      );
+      outputs.push(
+        new Output({
+          name: "terminal_log",
+          source: output,
+          marker_fd: slave_fd,
+          log: terminal_log,
+          view,
+          unblock: terminal.unblock,
+        }),
+      );
     } else {
-      outputs.push(new Output({ name: "log_file", source: output, marker_fd: slave_fd, log: main_log, view, unblock: terminal.unblock }));
+      outputs.push(
+        new Output({
+          name: "log_file",
+          source: output,
+          marker_fd: slave_fd,
+          log: main_log,
+          view,
+          unblock: terminal.unblock,
+        }),
+      );
     }
     const launched = await launch(spec, terminal, fifo_path);
     await unlink_fifo();

@@ -1,8 +1,8 @@
 /** The host's half of an end: stop, empty, drain, close. Afterwards the exit record is on disk, and only then is anybody told. */
 import { open, rename } from "node:fs/promises";
+import { end_family } from "../containment/end-family.ts";
 import type { ClosedReport } from "../contract/receipt.ts";
 import type { EndCause } from "../contract/status.ts";
-import { end_family } from "../containment/end-family.ts";
 import type { Agent } from "./agent.ts";
 
 export interface EndOptions {
@@ -35,7 +35,12 @@ export async function end_agent(agent: Agent, options: EndOptions): Promise<Clos
     processes_ended: ended.processes_ended,
     survivors: ended.survivors,
     streams: outputs.map((one) => one.account),
-    duration_ms: { stop: ended.stop_ms, empty: ended.empty_ms, drain: closing - draining, close: performance.now() - closing },
+    duration_ms: {
+      stop: ended.stop_ms,
+      empty: ended.empty_ms,
+      drain: closing - draining,
+      close: performance.now() - closing,
+    },
     notes: [...agent.notes, ...outputs.flatMap((one) => one.notes)],
   };
   const noted = await write_exit_record(spec.exit_record, report);

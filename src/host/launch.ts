@@ -13,8 +13,10 @@ import { process_ref_of } from "../drivers/procfs.ts";
 import type { Terminal } from "./terminal.ts";
 
 /** $1 terminal, $2 stdin, $3 stdout ("" = the terminal); the rest is the command. */
-const HEADLESS_SCRIPT = 'exec 9<>"$1" <"$2" && if [ -n "$3" ]; then exec >"$3"; else exec >&9; fi && shift 3 && exec 2>&9 9>&- && exec "$@"';
-const INTERACTIVE_SCRIPT = 'exec 9<>"$1" && exec <&9 && if [ -n "$3" ]; then exec >"$3"; else exec >&9; fi && shift 3 && exec 2>&9 9>&- && exec "$@"';
+const HEADLESS_SCRIPT =
+  'exec 9<>"$1" <"$2" && if [ -n "$3" ]; then exec >"$3"; else exec >&9; fi && shift 3 && exec 2>&9 9>&- && exec "$@"';
+const INTERACTIVE_SCRIPT =
+  'exec 9<>"$1" && exec <&9 && if [ -n "$3" ]; then exec >"$3"; else exec >&9; fi && shift 3 && exec 2>&9 9>&- && exec "$@"';
 
 /** POSIX shells pass on only variables whose names they could have set themselves; bash passes on all (both tried). */
 const SHELL_NAME = /^[A-Za-z_][A-Za-z0-9_]*$/;
@@ -31,7 +33,16 @@ export interface Launched {
 export async function launch(spec: LaunchSpec, terminal: Terminal, stdout_path: string | null): Promise<Launched> {
   const { shell, notes } = choose_shell(spec.env);
   const script = spec.mode === "headless" ? HEADLESS_SCRIPT : INTERACTIVE_SCRIPT;
-  const args = [...shell.slice(1), "-c", script, "supervisor", terminal.path, spec.prompt_file, stdout_path ?? "", ...spec.command];
+  const args = [
+    ...shell.slice(1),
+    "-c",
+    script,
+    "supervisor",
+    terminal.path,
+    spec.prompt_file,
+    stdout_path ?? "",
+    ...spec.command,
+  ];
   const null_fd = openSync("/dev/null", constants.O_RDWR);
   // The master would be inherited at its own number: there, the agent gets /dev/null instead.
   const stdio: ("ignore" | "pipe" | number)[] = new Array(terminal.master_fd + 1).fill("ignore");
@@ -72,7 +83,7 @@ function choose_shell(env: Record<string, string>): { shell: string[]; notes: st
   try {
     accessSync(BASH, constants.X_OK);
     // -p: BASH_ENV is the agent's business, not the launcher's, and functions stay as they were exported.
-    return { shell: [BASH, "-p", "--norc", "--noprofile"], notes: [] };
+    return { shell: [BASH, "--norc", "--noprofile", "-p"], notes: [] };
   } catch {
     return { shell: ["/bin/sh"], notes: [`variables that a shell cannot name were not passed on: ${odd.join(", ")}`] };
   }

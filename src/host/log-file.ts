@@ -53,7 +53,9 @@ export class LogFile extends Writable {
   private async write_all(chunks: Buffer[]): Promise<void> {
     let rest = chunks;
     while (rest.length > 0) {
-      const written = await this.patiently(async () => (await this.handle.writev(rest.slice(0, MAX_BUFFERS))).bytesWritten);
+      const written = await this.patiently(
+        async () => (await this.handle.writev(rest.slice(0, MAX_BUFFERS))).bytesWritten,
+      );
       this.bytes_written += written;
       rest = skip(rest, written);
     }

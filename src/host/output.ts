@@ -87,7 +87,10 @@ export class Output {
 
   private take(chunk: Buffer): void {
     this.last_byte_at = performance.now();
-    if (!this.marker) return this.keep(chunk);
+    if (!this.marker) {
+      this.keep(chunk);
+      return;
+    }
     const all = this.held.length > 0 ? Buffer.concat([this.held, chunk]) : chunk;
     const at = all.indexOf(this.marker);
     if (at >= 0) {
@@ -122,7 +125,9 @@ export class Output {
         }
         const quiet = performance.now() - this.last_byte_at;
         if (quiet > GIVE_UP_MS) {
-          this.notes.push(`${name}: the drain marker did not come back within ${GIVE_UP_MS} ms of silence; all that was read is in the log`);
+          this.notes.push(
+            `${name}: the drain marker did not come back within ${GIVE_UP_MS} ms of silence; all that was read is in the log`,
+          );
           this.give_up();
           done();
         } else if (!unblocking) {

@@ -9,14 +9,13 @@ import { rmSync } from "node:fs";
 import { createConnection } from "node:net";
 import { setTimeout as delay } from "node:timers/promises";
 import { deferred } from "../contract/deferred.ts";
-import { is_errno } from "../contract/errors.ts";
 import type { HostFacts, HostPhase, HostRequest, LaunchSpec } from "../contract/host-protocol.ts";
 import { HOST_PROTOCOL } from "../contract/protocol-version.ts";
 import type { ClosedReport, ProcessRef } from "../contract/receipt.ts";
 import type { EndCause } from "../contract/status.ts";
 import { process_ref_of } from "../drivers/procfs.ts";
-import { Control } from "./control.ts";
 import { type Agent, start_agent } from "./agent.ts";
+import { Control } from "./control.ts";
 import { end_agent } from "./end.ts";
 
 /** A daemon connects and launches within milliseconds; one that died in between never will. In ms. */
@@ -56,10 +55,14 @@ export async function run_host(options: HostOptions): Promise<void> {
   });
 
   async function begin(spec: LaunchSpec): Promise<HostFacts> {
-    if (phase !== "waiting") throw Object.assign(new Error(`the host already runs ${options.agent_id}`), { code: "invalid_request" });
+    if (phase !== "waiting")
+      throw Object.assign(new Error(`the host already runs ${options.agent_id}`), { code: "invalid_request" });
     phase = "running";
     try {
-      agent = await start_agent(spec, { fifo: `${options.socket}.out`, on_stall: (reason) => control.send({ event: "stalled", reason }) });
+      agent = await start_agent(spec, {
+        fifo: `${options.socket}.out`,
+        on_stall: (reason) => control.send({ event: "stalled", reason }),
+      });
     } catch (error) {
       phase = "waiting";
       throw Object.assign(error as Error, { code: "launch_failed" });
@@ -75,20 +78,25 @@ export async function run_host(options: HostOptions): Promise<void> {
   /** Begins the end, once; a later, shorter grace cuts the first one short. */
   function end(cause: EndCause, grace_ms: number, signal: NodeJS.Signals): void {
     const deadline = performance.now() + grace_ms;
-    if (!agent) return launched.resolve();
-    if (deadline < grace_ends && ended) setTimeout(() => hurry.abort(), grace_ms).unref();
+    if (!agent) {
+      launched.resolve();
+      return;
+    }
+    if (deadline < grace_ends && ended !== null) setTimeout(() => hurry.abort(), grace_ms).unref();
     grace_ends = Math.min(grace_ends, deadline);
-    if (ended) return;
+    if (ended !== null) return;
     phase = "ending";
     control.send({ event: "ending", cause });
-    ended = end_agent(agent, { cause, grace_ms, signal, hurry: hurry.signal, exclude: [process.pid] }).then((report) => {
-      closed = report;
-      phase = "closed";
-      control.send({ event: "closed", report });
-      if (!control.connected) released.resolve();
-      void control.gone().then(() => released.resolve());
-      setTimeout(() => released.resolve(), RELEASE_DEADLINE_MS).unref();
-    });
+    ended = end_agent(agent, { cause, grace_ms, signal, hurry: hurry.signal, exclude: [process.pid] }).then(
+      (report) => {
+        closed = report;
+        phase = "closed";
+        control.send({ event: "closed", report });
+        if (!control.connected) released.resolve();
+        void control.gone().then(() => released.resolve());
+        setTimeout(() => released.resolve(), RELEASE_DEADLINE_MS).unref();
+      },
+    );
   }
 
   async function handle(request: HostRequest): Promise<unknown> {
@@ -106,7 +114,9 @@ export async function run_host(options: HostOptions): Promise<void> {
         setImmediate(() => released.resolve());
         return null;
       default:
-        throw Object.assign(new Error(`this host does not know '${(request as { type: string }).type}'`), { code: "invalid_request" });
+        throw Object.assign(new Error(`this host does not know '${(request as { type: string }).type}'`), {
+          code: "invalid_request",
+        });
     }
   }
 
@@ -116,7 +126,8 @@ export async function run_host(options: HostOptions): Promise<void> {
       if (lives) end("session_killed", agent?.grace_ms ?? 0, "SIGTERM");
     });
   });
-  for (const signal of ["SIGTERM", "SIGINT"] as const) process.on(signal, () => end("kill", agent?.grace_ms ?? 0, signal));
+  for (const signal of ["SIGTERM", "SIGINT"] as const)
+    process.on(signal, () => end("kill", agent?.grace_ms ?? 0, signal));
 
   await control.listen(options.socket);
   try {
@@ -129,8 +140,8 @@ export async function run_host(options: HostOptions): Promise<void> {
 }
 
 /**
- * A hang-up means that the pane is gone. If the tmux server still answers, or took its socket away in an orderly exit, the
- * session was closed on purpose; if the socket is there and nobody answers, the server died and the agent lives on.
+ * A hang-up means that the pane is gone. If the tmux server still answers, the session was closed on purpose (the private server
+ * does not leave with its last session); if nobody answers, the server died, and the agent lives on.
  */
 function tmux_lives(path: string): Promise<boolean> {
   return new Promise((resolve) => {
@@ -139,6 +150,6 @@ function tmux_lives(path: string): Promise<boolean> {
       socket.destroy();
       resolve(true);
     });
-    socket.once("error", (error) => resolve(!is_errno(error, "ECONNREFUSED")));
+    socket.once("error", () => resolve(false));
   });
 }

@@ -44,7 +44,10 @@ export interface Terminal {
 }
 
 /** Opens a pty and sets it up. Rejects with the system's reason when there are no more ptys, or no stty. */
-export async function open_terminal(mode: "headless" | "interactive", [cols, rows]: [number, number]): Promise<Terminal> {
+export async function open_terminal(
+  mode: "headless" | "interactive",
+  [cols, rows]: [number, number],
+): Promise<Terminal> {
   const opened = native.open(cols, rows);
   // node-pty's own slave descriptor is non-blocking and inherited by children; ours is neither.
   const slave_fd = openSync(opened.pty, constants.O_RDWR | constants.O_NOCTTY);

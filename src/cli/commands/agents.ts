@@ -15,9 +15,15 @@ export function agent_commands(program: Command, context: Context): void {
     .option("-a, --all", "also those that ended", false)
     .option("--task <id>", "only those of one task")
     .action(async (options: { all: boolean; task?: string }) => {
-      const agents = await (await context.client()).call("list_agents", { query: { all: options.all, task: options.task } });
+      const agents = await (await context.client()).call("list_agents", {
+        query: { all: options.all, task: options.task },
+      });
       if (context.json()) return print_json(agents);
-      print(agents.length === 0 ? `no agents${options.all ? "" : " are running"}` : table(["AGENT", "STATUS", "AGE", "PROGRESS", "COMMAND"], agents.map(ps_row)));
+      print(
+        agents.length === 0
+          ? `no agents${options.all ? "" : " are running"}`
+          : table(["AGENT", "STATUS", "AGE", "PROGRESS", "COMMAND"], agents.map(ps_row)),
+      );
     });
   program
     .command("status")
@@ -35,7 +41,10 @@ export function agent_commands(program: Command, context: Context): void {
     .argument("<text>")
     .option("--no-enter", "without Enter at the end")
     .action(async (id: string, text: string, options: { enter: boolean }) => {
-      const answer = await (await context.client()).call("send", { params: { agent: id }, body: { text, enter: options.enter } });
+      const answer = await (await context.client()).call("send", {
+        params: { agent: id },
+        body: { text, enter: options.enter },
+      });
       if (context.json()) print_json(answer);
     });
   program
@@ -44,7 +53,10 @@ export function agent_commands(program: Command, context: Context): void {
     .argument("<agent>")
     .option("--timeout <ms>", "give up after this long", whole_number)
     .action(async (id: string, options: { timeout?: number }) => {
-      const receipt = await (await context.client()).call("wait", { params: { agent: id }, query: { timeout_ms: options.timeout } });
+      const receipt = await (await context.client()).call("wait", {
+        params: { agent: id },
+        query: { timeout_ms: options.timeout },
+      });
       if (context.json()) print_json(receipt);
       context.exit_code(agent_exit_code(receipt));
     });
@@ -56,8 +68,17 @@ export function agent_commands(program: Command, context: Context): void {
     .option("--all", "all agents", false)
     .option("--reason <text>", "why; stands in the receipt", "killed on request")
     .option("--grace <ms>", "how long they may take after TERM", whole_number)
-    .addOption(new Option("--cleanup <policy>", "what becomes of their files").choices(["delete", "archive", "keep"]).default("delete"))
-    .action(async (ids: string[], options: { task?: string; all: boolean; reason: string; grace?: number; cleanup: "delete" }) => kill(context, ids, options));
+    .addOption(
+      new Option("--cleanup <policy>", "what becomes of their files")
+        .choices(["delete", "archive", "keep"])
+        .default("delete"),
+    )
+    .action(
+      async (
+        ids: string[],
+        options: { task?: string; all: boolean; reason: string; grace?: number; cleanup: "delete" },
+      ) => kill(context, ids, options),
+    );
   program
     .command("verify")
     .description("who holds the tracked files, by lsof; exit 1 if an ended agent's file is held")
@@ -66,14 +87,34 @@ export function agent_commands(program: Command, context: Context): void {
       const answer = await (await context.client()).call("verify", { body: { agent: id } });
       if (context.json()) print_json(answer);
       else {
-        const rows = answer.files.filter((file) => file.exists).map((file) => [file.verdict, file.role, file.path, file.reason ?? file.holders.map((one) => `${printable(one.command)} (pid ${one.pid}, fd ${one.fd}, ${one.access}, ${one.whose})`).join(", ")]);
+        const rows = answer.files
+          .filter((file) => file.exists)
+          .map((file) => [
+            file.verdict,
+            file.role,
+            file.path,
+            file.reason ??
+              file.holders
+                .map((one) => `${printable(one.command)} (pid ${one.pid}, fd ${one.fd}, ${one.access}, ${one.whose})`)
+                .join(", "),
+          ]);
         print(rows.length === 0 ? "no tracked file exists" : table(["VERDICT", "FILE", "PATH", "HOLDERS"], rows));
       }
       context.exit_code(answer.success ? 0 : 1);
     });
 }
 
-async function kill(context: Context, ids: string[], { task, all, reason, grace, cleanup }: { task?: string; all: boolean; reason: string; grace?: number; cleanup: "delete" }): Promise<void> {
+async function kill(
+  context: Context,
+  ids: string[],
+  {
+    task,
+    all,
+    reason,
+    grace,
+    cleanup,
+  }: { task?: string; all: boolean; reason: string; grace?: number; cleanup: "delete" },
+): Promise<void> {
   const ways = [ids.length > 0, task !== undefined, all].filter(Boolean).length;
   if (ways !== 1) throw new SupervisorError("invalid_request", "say which agents: ids, or --task ID, or --all");
   const client = await context.client();
@@ -82,7 +123,9 @@ async function kill(context: Context, ids: string[], { task, all, reason, grace,
   if (ids.length > 0) {
     // Every id is looked up before the first agent is touched.
     const agents = await Promise.all(ids.map((id) => client.call("get_agent", { params: { agent: id } })));
-    receipts = await Promise.all(agents.map((agent) => client.call("kill", { params: { agent: agent.id }, body: options })));
+    receipts = await Promise.all(
+      agents.map((agent) => client.call("kill", { params: { agent: agent.id }, body: options })),
+    );
   } else {
     receipts = (await client.call("kill_many", { body: { ...options, task_id: task, all } })).receipts;
   }
@@ -95,7 +138,13 @@ async function kill(context: Context, ids: string[], { task, all, reason, grace,
 function ps_row(agent: AgentRecord): string[] {
   const until = agent.ended_at ? Date.parse(agent.ended_at) : Date.now();
   const age = agent.started_at ? pretty_ms(Math.max(0, until - Date.parse(agent.started_at)), { compact: true }) : "";
-  return [cell(agent.id, 80), cell(agent.status, 12), age, `${agent.progress} %`, cell(agent.command.join(" ") || agent.prompt, 60)];
+  return [
+    cell(agent.id, 80),
+    cell(agent.status, 12),
+    age,
+    `${agent.progress} %`,
+    cell(agent.command.join(" ") || agent.prompt, 60),
+  ];
 }
 
 function status_text(agent: AgentRecord): string {

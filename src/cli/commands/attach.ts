@@ -13,7 +13,11 @@ export function attach_command(program: Command, context: Context): void {
     .action(async (id: string) => {
       const { command } = await (await context.client()).call("attach", { params: { agent: id } });
       if (context.json()) return print_json({ command });
-      if (!process.stdin.isTTY) throw new SupervisorError("invalid_request", `attach needs a terminal; from a script use --json, which prints the command: ${command.join(" ")}`);
+      if (!process.stdin.isTTY)
+        throw new SupervisorError(
+          "invalid_request",
+          `attach needs a terminal; from a script use --json, which prints the command: ${command.join(" ")}`,
+        );
       context.exit_code(await run_in_terminal(command, context.env));
     });
 }

@@ -10,8 +10,10 @@ export function completion_command(program: Command): void {
     .action((shell: "bash" | "zsh" | "fish") => print(SCRIPTS[shell](program)));
 }
 
-const words_of = (command: Command) => [...command.commands.map((one) => one.name()), ...command.options.flatMap((one) => one.long ?? [])].join(" ");
-const cases = (program: Command) => program.commands.map((one) => `      ${one.name()}) words="${words_of(one)}" ;;`).join("\n");
+const words_of = (command: Command) =>
+  [...command.commands.map((one) => one.name()), ...command.options.flatMap((one) => one.long ?? [])].join(" ");
+const cases = (program: Command) =>
+  program.commands.map((one) => `      ${one.name()}) words="${words_of(one)}" ;;`).join("\n");
 
 /** Agents are completed by what is running; that is asked only where an agent may stand. */
 const SCRIPTS = {
@@ -36,7 +38,15 @@ ${SCRIPTS.bash(program)}`,
   fish: (program: Command): string =>
     [
       "complete -c supervisor -f",
-      ...program.commands.map((one) => `complete -c supervisor -n __fish_use_subcommand -a ${one.name()} -d '${one.description().replaceAll("'", "")}'`),
-      ...program.commands.flatMap((one) => one.options.map((option) => `complete -c supervisor -n '__fish_seen_subcommand_from ${one.name()}' -l ${option.long?.slice(2)}`)),
+      ...program.commands.map(
+        (one) =>
+          `complete -c supervisor -n __fish_use_subcommand -a ${one.name()} -d '${one.description().replaceAll("'", "")}'`,
+      ),
+      ...program.commands.flatMap((one) =>
+        one.options.map(
+          (option) =>
+            `complete -c supervisor -n '__fish_seen_subcommand_from ${one.name()}' -l ${option.long?.slice(2)}`,
+        ),
+      ),
     ].join("\n"),
 };

@@ -11,9 +11,24 @@ import type { Context } from "../context.ts";
 import { print, printable, receipt_text, table } from "../output.ts";
 
 const AGENTS = [
-  { type: "polite", command: ["sh", "-c", 'trap "echo last words; exit 0" TERM; cat; while :; do sleep 0.1; done'], prompt: "a prompt, read from stdin\n", grace_ms: 5000 },
-  { type: "stubborn", command: ["sh", "-c", 'trap "" TERM HUP INT; echo "I ignore TERM"; while :; do sleep 0.1; done'], prompt: "", grace_ms: 500 },
-  { type: "leaver", command: ["sh", "-c", 'echo "I leave a helper behind"; setsid sleep 1000 & sleep 1000'], prompt: "", grace_ms: 5000 },
+  {
+    type: "polite",
+    command: ["sh", "-c", 'trap "echo last words; exit 0" TERM; cat; while :; do sleep 0.1; done'],
+    prompt: "a prompt, read from stdin\n",
+    grace_ms: 5000,
+  },
+  {
+    type: "stubborn",
+    command: ["sh", "-c", 'trap "" TERM HUP INT; echo "I ignore TERM"; while :; do sleep 0.1; done'],
+    prompt: "",
+    grace_ms: 500,
+  },
+  {
+    type: "leaver",
+    command: ["sh", "-c", 'echo "I leave a helper behind"; setsid sleep 1000 & sleep 1000'],
+    prompt: "",
+    grace_ms: 5000,
+  },
 ];
 
 export function demo_command(program: Command, context: Context): void {
@@ -22,7 +37,12 @@ export function demo_command(program: Command, context: Context): void {
     .description("a tour: three agents of different temper on a temporary workspace, and their ends with proof")
     .action(async () => {
       const workspace = await mkdtemp(join(tmpdir(), "supervisor-demo-"));
-      const daemon = await start_daemon({ workspace, runtime_base: runtime_base(context.env), base_env: base_environment(context.env), log: pino({ level: "silent" }) });
+      const daemon = await start_daemon({
+        workspace,
+        runtime_base: runtime_base(context.env),
+        base_env: base_environment(context.env),
+        log: pino({ level: "silent" }),
+      });
       try {
         await tour(new Client(daemon.socket), daemon.workspace, context);
       } finally {
@@ -36,8 +56,15 @@ export function demo_command(program: Command, context: Context): void {
 async function tour(client: Client, workspace: string, context: Context): Promise<void> {
   const env = base_environment(context.env);
   print("1. Three agents are deployed.");
-  const agents = await Promise.all(AGENTS.map((one) => client.call("deploy", { body: { ...one, cwd: workspace, env } })));
-  print(table(["AGENT", "STATUS", "PID"], agents.map((one) => [one.id, one.status, String(one.process?.pid)])));
+  const agents = await Promise.all(
+    AGENTS.map((one) => client.call("deploy", { body: { ...one, cwd: workspace, env } })),
+  );
+  print(
+    table(
+      ["AGENT", "STATUS", "PID"],
+      agents.map((one) => [one.id, one.status, String(one.process?.pid)]),
+    ),
+  );
   print("\n2. What each prints, as it comes.");
   for (const agent of agents) print(`${agent.id}: ${await first_line(client, agent.id)}`);
   print("\n3. Before: the files, and who holds them (lsof).");
@@ -62,7 +89,20 @@ async function first_line(client: Client, agent: string): Promise<string> {
 async function show_files(client: Client, workspace: string): Promise<void> {
   const { files } = await client.call("verify", { body: {} });
   const there = files.filter((file) => file.exists);
-  print(there.length === 0 ? "no tracked file exists, nothing is held" : table(["VERDICT", "FILE", "HELD BY"], there.map((file) => [file.verdict, file.path.split("/").at(-1) ?? "", file.holders.map((one) => `${one.command} (${one.pid})`).join(", ")])));
+  print(
+    there.length === 0
+      ? "no tracked file exists, nothing is held"
+      : table(
+          ["VERDICT", "FILE", "HELD BY"],
+          there.map((file) => [
+            file.verdict,
+            file.path.split("/").at(-1) ?? "",
+            file.holders.map((one) => `${one.command} (${one.pid})`).join(", "),
+          ]),
+        ),
+  );
   const all = await readdir(workspace, { recursive: true, withFileTypes: true });
-  print(`${all.filter((one) => one.isFile() && !one.name.includes("REGISTRY") && one.name !== "daemon.json").length} files of agents in the workspace`);
+  print(
+    `${all.filter((one) => one.isFile() && !one.name.includes("REGISTRY") && one.name !== "daemon.json").length} files of agents in the workspace`,
+  );
 }

@@ -11,8 +11,20 @@ import { print, print_json, receipt_text } from "../output.ts";
 import { agent_exit_code, whole_number } from "../values.ts";
 
 interface Options {
-  task?: string; type: string; prompt?: string; promptFile?: string; parent?: string; cwd?: string; env: string[]; envFile?: string; cleanEnv: boolean;
-  interactive: boolean; stdout: "pty" | "pipe"; grace: number; cleanup: "delete" | "archive" | "keep"; wait: boolean;
+  task?: string;
+  type: string;
+  prompt?: string;
+  promptFile?: string;
+  parent?: string;
+  cwd?: string;
+  env: string[];
+  envFile?: string;
+  cleanEnv: boolean;
+  interactive: boolean;
+  stdout: "pty" | "pipe";
+  grace: number;
+  cleanup: "delete" | "archive" | "keep";
+  wait: boolean;
 }
 
 export function deploy_command(program: Command, context: Context): void {
@@ -30,9 +42,17 @@ export function deploy_command(program: Command, context: Context): void {
     .option("--env-file <file>", "variables from a file of NAME=VALUE lines")
     .option("--clean-env", "start from an empty environment instead of the caller's", false)
     .option("--interactive", "a normal terminal instead of a byte-exact one", false)
-    .addOption(new Option("--stdout <kind>", "where its stdout goes: its terminal, or a pipe").choices(["pty", "pipe"]).default("pty"))
+    .addOption(
+      new Option("--stdout <kind>", "where its stdout goes: its terminal, or a pipe")
+        .choices(["pty", "pipe"])
+        .default("pty"),
+    )
     .option("--grace <ms>", "how long it may take to end after TERM", whole_number, 5000)
-    .addOption(new Option("--cleanup <policy>", "what becomes of its files when it ends by itself").choices(["delete", "archive", "keep"]).default("archive"))
+    .addOption(
+      new Option("--cleanup <policy>", "what becomes of its files when it ends by itself")
+        .choices(["delete", "archive", "keep"])
+        .default("archive"),
+    )
     .option("--wait", "wait for its end, and exit with its exit code", false)
     .action(async (command: string[], options: Options) => {
       const client = await context.client();
@@ -47,8 +67,13 @@ export function deploy_command(program: Command, context: Context): void {
 
 const collect = (value: string, all: string[]) => [...all, value];
 
-async function request_of(command: string[], options: Options, context: Context): Promise<NonNullable<CallRequest<"deploy">["body"]>> {
-  if (options.prompt !== undefined && options.promptFile !== undefined) throw new SupervisorError("invalid_request", "give --prompt or --prompt-file, not both");
+async function request_of(
+  command: string[],
+  options: Options,
+  context: Context,
+): Promise<NonNullable<CallRequest<"deploy">["body"]>> {
+  if (options.prompt !== undefined && options.promptFile !== undefined)
+    throw new SupervisorError("invalid_request", "give --prompt or --prompt-file, not both");
   return {
     command,
     type: options.type,
@@ -80,8 +105,11 @@ async function read_text(path: string, option: string): Promise<string> {
 async function environment_of(options: Options, context: Context): Promise<Record<string, string>> {
   const env: Record<string, string> = options.cleanEnv ? {} : defined(context.env);
   for (const name of Object.keys(env)) if (name.startsWith("SUPERVISOR_")) delete env[name];
-  const lines = options.envFile ? (await read_text(resolve(context.cwd, options.envFile), "--env-file")).split("\n") : [];
-  for (const line of lines.map((one) => one.trim()).filter((one) => one && !one.startsWith("#"))) assign(env, line, context.env, "--env-file");
+  const lines = options.envFile
+    ? (await read_text(resolve(context.cwd, options.envFile), "--env-file")).split("\n")
+    : [];
+  for (const line of lines.map((one) => one.trim()).filter((one) => one && !one.startsWith("#")))
+    assign(env, line, context.env, "--env-file");
   for (const entry of options.env) assign(env, entry, context.env, "--env");
   return env;
 }
@@ -91,7 +119,8 @@ function assign(env: Record<string, string>, entry: string, caller: Environment,
   const name = at < 0 ? entry : entry.slice(0, at);
   if (!name) throw new SupervisorError("invalid_request", `${option} takes NAME or NAME=VALUE`);
   const value = at < 0 ? caller[name] : entry.slice(at + 1);
-  if (value === undefined) throw new SupervisorError("invalid_request", `${option} ${name}: the caller has no such variable to pass on`);
+  if (value === undefined)
+    throw new SupervisorError("invalid_request", `${option} ${name}: the caller has no such variable to pass on`);
   env[name] = value;
 }
 

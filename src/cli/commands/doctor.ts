@@ -11,10 +11,13 @@ export function doctor_command(program: Command, context: Context): void {
     .description("what this machine has and what is missing; works without a supervisor")
     .action(async () => {
       const checks = await examine(context.workspace());
-      const daemon = await context.client().then((client) => client.call("health")).then(
-        (health) => `pid ${health.pid}, ${health.running} agents running, tmux -S ${health.tmux_socket}`,
-        (error) => message_of(error),
-      );
+      const daemon = await context
+        .client()
+        .then((client) => client.call("health"))
+        .then(
+          (health) => `pid ${health.pid}, ${health.running} agents running, tmux -S ${health.tmux_socket}`,
+          (error) => message_of(error),
+        );
       const ok = checks.every((one) => one.ok);
       if (context.json()) print_json({ ok, checks, daemon });
       else {

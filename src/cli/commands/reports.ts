@@ -8,7 +8,8 @@ import { whole_number } from "../values.ts";
 export function report_commands(program: Command, context: Context): void {
   const self = (given?: string) => {
     const agent = given ?? context.env.SUPERVISOR_AGENT_ID;
-    if (!agent) throw new SupervisorError("invalid_request", "say which agent reports: --agent ID (inside an agent it is known)");
+    if (!agent)
+      throw new SupervisorError("invalid_request", "say which agent reports: --agent ID (inside an agent it is known)");
     return { agent };
   };
   program
@@ -20,7 +21,10 @@ export function report_commands(program: Command, context: Context): void {
     .option("--agent <id>", "default: SUPERVISOR_AGENT_ID")
     .action(async (options: { status: string; message: string; progress?: number; agent?: string }) => {
       const { status, message, progress } = options;
-      const answer = await (await context.client()).call("progress", { params: self(options.agent), body: { status, message, progress } });
+      const answer = await (await context.client()).call("progress", {
+        params: self(options.agent),
+        body: { status, message, progress },
+      });
       if (context.json()) print_json(answer);
     });
   program
@@ -32,7 +36,12 @@ export function report_commands(program: Command, context: Context): void {
     .option("--data <json>", "a JSON object", "{}")
     .option("--agent <id>", "default: SUPERVISOR_AGENT_ID")
     .action(async (options: { type: string; severity: string; message: string; data: string; agent?: string }) => {
-      const body = { finding_type: options.type, severity: options.severity, message: options.message, data: parse_object(options.data) };
+      const body = {
+        finding_type: options.type,
+        severity: options.severity,
+        message: options.message,
+        data: parse_object(options.data),
+      };
       const answer = await (await context.client()).call("finding", { params: self(options.agent), body });
       if (context.json()) print_json(answer);
     });

@@ -17,7 +17,9 @@ import { event_stream } from "./event-stream.ts";
 
 export type Stream = AsyncIterable<Buffer | string>;
 type Result<N extends OperationName> = unknown extends Answer<N> ? Stream : Answer<N>;
-export type Handlers = { [N in OperationName]: (services: Services, request: ParsedRequest<N>, signal: AbortSignal) => Promise<Result<N>> };
+export type Handlers = {
+  [N in OperationName]: (services: Services, request: ParsedRequest<N>, signal: AbortSignal) => Promise<Result<N>>;
+};
 
 export const HANDLERS: Handlers = {
   health: async (services) => ({
@@ -30,15 +32,19 @@ export const HANDLERS: Handlers = {
     running: services.registry.agents().filter((agent) => !is_ended(agent.status)).length,
   }),
   deploy: async (services, { body }) => {
-    if (services.stopping) throw new SupervisorError("daemon_stopping", "the supervisor is stopping; start it again to deploy");
+    if (services.stopping)
+      throw new SupervisorError("daemon_stopping", "the supervisor is stopping; start it again to deploy");
     return deploy(services, body);
   },
   list_agents: async ({ registry }, { query }) => {
     const agents = query.task ? [...registry.task(query.task).agents.values()] : registry.agents();
-    return agents.filter((agent) => query.all || !is_ended(agent.status)).sort((a, b) => a.started_at.localeCompare(b.started_at));
+    return agents
+      .filter((agent) => query.all || !is_ended(agent.status))
+      .sort((a, b) => a.started_at.localeCompare(b.started_at));
   },
   get_agent: async ({ registry }, { params }) => registry.find(params.agent),
-  logs: async (services, { params, query }, signal) => open_log_stream(services, services.registry.find(params.agent), query, signal),
+  logs: async (services, { params, query }, signal) =>
+    open_log_stream(services, services.registry.find(params.agent), query, signal),
   attach: async (services, { params }) => {
     const agent = running(services, params.agent);
     return { command: ["tmux", "-u", "-S", services.tmux.socket, "attach-session", "-t", `=${agent.tmux_session}`] };
@@ -50,14 +56,20 @@ export const HANDLERS: Handlers = {
     // Enter is CR on a terminal that translates it, NL on a raw one.
     const enter = body.enter ? (agent.mode === "interactive" ? "\r" : "\n") : "";
     const { accepted } = (await link.request({ type: "input", data: body.text + enter })) as { accepted: boolean };
-    if (!accepted) throw new SupervisorError("input_not_accepted", `${agent.id} has not read what was typed before; nothing was typed`);
+    if (!accepted)
+      throw new SupervisorError(
+        "input_not_accepted",
+        `${agent.id} has not read what was typed before; nothing was typed`,
+      );
     return { accepted: true };
   },
   wait: async (services, { params, query }, signal) => {
     const agent = services.registry.find(params.agent);
-    const timeout = query.timeout_ms === undefined ? null : delay(query.timeout_ms, null, { signal, ref: false }).catch(() => null);
+    const timeout =
+      query.timeout_ms === undefined ? null : delay(query.timeout_ms, null, { signal, ref: false }).catch(() => null);
     const receipt = await Promise.race([ended(services, agent, signal), ...(timeout ? [timeout] : [])]);
-    if (!receipt) throw new SupervisorError("timeout", `${agent.id} had not ended after ${query.timeout_ms} ms; it goes on`);
+    if (!receipt)
+      throw new SupervisorError("timeout", `${agent.id} had not ended after ${query.timeout_ms} ms; it goes on`);
     return receipt;
   },
   kill: async (services, { params, body }) => kill_agent(services, services.registry.find(params.agent), body),
@@ -70,24 +82,46 @@ export const HANDLERS: Handlers = {
   },
   progress: async (services, { params, body }) => {
     const agent = services.registry.find(params.agent);
-    if (is_ended(agent.status) || agent.ending) throw new SupervisorError("agent_not_running", `${agent.id} is ${agent.status}; it cannot report any more`);
+    if (is_ended(agent.status) || agent.ending)
+      throw new SupervisorError("agent_not_running", `${agent.id} is ${agent.status}; it cannot report any more`);
     const progress = body.progress ?? agent.progress;
     const path = agent.tracked_files.progress_file;
-    if (path) await services.reports.append(path, { timestamp: new Date().toISOString(), agent_id: agent.id, ...body, progress });
+    if (path)
+      await services.reports.append(path, {
+        timestamp: new Date().toISOString(),
+        agent_id: agent.id,
+        ...body,
+        progress,
+      });
     await services.registry.update(agent, { progress, message: body.message });
-    services.events.emit({ type: "progress", agent_id: agent.id, message: `${progress} % ${body.status}: ${body.message}` });
-    const cause = body.status === "completed" ? "reported_completed" : body.status === "failed" ? "reported_failed" : null;
+    services.events.emit({
+      type: "progress",
+      agent_id: agent.id,
+      message: `${progress} % ${body.status}: ${body.message}`,
+    });
+    const cause =
+      body.status === "completed" ? "reported_completed" : body.status === "failed" ? "reported_failed" : null;
     if (cause && !is_foreign(agent)) {
-      end_agent(services, agent, { cause, reason: `the agent reported ${body.status}`, cleanup: agent.cleanup, grace_ms: agent.grace_ms }).catch((error) => services.log.error({ agent_id: agent.id, error: String(error) }, "an end did not finish"));
+      end_agent(services, agent, {
+        cause,
+        reason: `the agent reported ${body.status}`,
+        cleanup: agent.cleanup,
+        grace_ms: agent.grace_ms,
+      }).catch((error) => services.log.error({ agent_id: agent.id, error: String(error) }, "an end did not finish"));
     }
     return { success: true };
   },
   finding: async (services, { params, body }) => {
     const agent = services.registry.find(params.agent);
     const path = agent.tracked_files.findings_file;
-    if (is_ended(agent.status) || agent.ending || !path) throw new SupervisorError("agent_not_running", `${agent.id} is ${agent.status}; it cannot report any more`);
+    if (is_ended(agent.status) || agent.ending || !path)
+      throw new SupervisorError("agent_not_running", `${agent.id} is ${agent.status}; it cannot report any more`);
     await services.reports.append(path, { timestamp: new Date().toISOString(), agent_id: agent.id, ...body });
-    services.events.emit({ type: "finding", agent_id: agent.id, message: `${body.severity} ${body.finding_type}: ${body.message}` });
+    services.events.emit({
+      type: "finding",
+      agent_id: agent.id,
+      message: `${body.severity} ${body.finding_type}: ${body.message}`,
+    });
     return { success: true };
   },
   create_task: async ({ registry }, { body }) => summary(await registry.create_task(body.description)),
@@ -96,12 +130,18 @@ export const HANDLERS: Handlers = {
     const task = registry.task(params.task);
     return { ...summary(task), agent_records: [...task.agents.values()] };
   },
-  verify: async (services, { body }) => verify_agents(services, body.agent ? [services.registry.find(body.agent)] : services.registry.agents()),
+  verify: async (services, { body }) =>
+    verify_agents(services, body.agent ? [services.registry.find(body.agent)] : services.registry.agents()),
   gc: async (services, { body }) => collect_garbage(services, body.dry_run),
   events: async (services, { query }, signal) => event_stream(services.events, query.follow, signal),
   stop: async (services, { body }) => {
     services.stopping = body.agents || services.stopping;
-    const receipts = body.agents ? await kill_all(services, () => true, { reason: "the supervisor was told to stop its agents", cleanup: "archive" }) : [];
+    const receipts = body.agents
+      ? await kill_all(services, () => true, {
+          reason: "the supervisor was told to stop its agents",
+          cleanup: "archive",
+        })
+      : [];
     services.request_stop();
     return { agents_running: services.registry.agents().filter((agent) => !is_ended(agent.status)).length, receipts };
   },
@@ -109,8 +149,10 @@ export const HANDLERS: Handlers = {
 
 function running(services: Services, id: string): AgentRecord {
   const agent = services.registry.find(id);
-  if (is_ended(agent.status) || agent.ending) throw new SupervisorError("agent_not_running", `${agent.id} is ${agent.status}`);
-  if (is_foreign(agent)) throw new SupervisorError("agent_not_ours", `${agent.id} was started by another program; its terminal is not ours`);
+  if (is_ended(agent.status) || agent.ending)
+    throw new SupervisorError("agent_not_running", `${agent.id} is ${agent.status}`);
+  if (is_foreign(agent))
+    throw new SupervisorError("agent_not_ours", `${agent.id} was started by another program; its terminal is not ours`);
   return agent;
 }
 

@@ -18,10 +18,19 @@ const BODY_LIMIT_BYTES = 32 * 1024 * 1024;
 /** A client that sends its headers slower than this is not one of ours. In ms. */
 const HEADERS_TIMEOUT_MS = 10_000;
 
-type AnyHandler = (services: Services, request: { params: unknown; query: unknown; body: unknown }, signal: AbortSignal) => Promise<unknown>;
+type AnyHandler = (
+  services: Services,
+  request: { params: unknown; query: unknown; body: unknown },
+  signal: AbortSignal,
+) => Promise<unknown>;
 
 export async function start_server(services: Services): Promise<FastifyInstance> {
-  const app = fastify({ logger: false, bodyLimit: BODY_LIMIT_BYTES, forceCloseConnections: true, routerOptions: { maxParamLength: 200 } });
+  const app = fastify({
+    logger: false,
+    bodyLimit: BODY_LIMIT_BYTES,
+    forceCloseConnections: true,
+    routerOptions: { maxParamLength: 200 },
+  });
   app.server.headersTimeout = HEADERS_TIMEOUT_MS;
   app.setValidatorCompiler(validatorCompiler);
   app.setSerializerCompiler(serializerCompiler);
@@ -30,8 +39,15 @@ export async function start_server(services: Services): Promise<FastifyInstance>
     if (known.code === "internal") services.log.error({ err: error }, "a request failed by a defect");
     return reply.status(known.http_status).send({ success: false, error: known.message, code: known.code });
   });
-  app.setNotFoundHandler((request, reply) => reply.status(404).send({ success: false, error: `no ${request.method} ${request.url}; see /openapi.json`, code: "not_found" }));
-  await app.register(swagger, { openapi: { info: { title: "agent-supervisor", version: VERSION } }, transform: jsonSchemaTransform });
+  app.setNotFoundHandler((request, reply) =>
+    reply
+      .status(404)
+      .send({ success: false, error: `no ${request.method} ${request.url}; see /openapi.json`, code: "not_found" }),
+  );
+  await app.register(swagger, {
+    openapi: { info: { title: "agent-supervisor", version: VERSION } },
+    transform: jsonSchemaTransform,
+  });
   for (const name of Object.keys(OPERATIONS) as OperationName[]) add_route(app, services, name, HANDLERS);
   app.get("/openapi.json", { schema: { hide: true } }, () => app.swagger());
   await rm(services.socket, { force: true });
@@ -49,22 +65,43 @@ function add_route(app: FastifyInstance, services: Services, name: OperationName
     handler: async (request, reply) => {
       const gone = new AbortController();
       reply.raw.once("close", () => gone.abort());
-      const result = await (handlers[name] as AnyHandler)(services, { params: request.params, query: request.query, body: request.body ?? {} }, gone.signal);
+      const result = await (handlers[name] as AnyHandler)(
+        services,
+        { params: request.params, query: request.query, body: request.body ?? {} },
+        gone.signal,
+      );
       if (!stream) return result;
-      return reply.type(name === "events" ? "application/x-ndjson" : "application/octet-stream").send(Readable.from(result as Stream, { objectMode: false }));
+      return reply
+        .type(name === "events" ? "application/x-ndjson" : "application/octet-stream")
+        .send(Readable.from(result as Stream, { objectMode: false }));
     },
   });
 }
 
 function to_supervisor_error(error: unknown): SupervisorError {
   if (error instanceof SupervisorError) return error;
-  const { code, statusCode, validation } = error as { code?: string; statusCode?: number; validation?: { instancePath: string; message?: string }[] };
+  const { code, statusCode, validation } = error as {
+    code?: string;
+    statusCode?: number;
+    validation?: { instancePath: string; message?: string }[];
+  };
   if (validation) {
     const first = validation[0];
-    return new SupervisorError("invalid_request", `${first?.instancePath.slice(1).replaceAll("/", ".") || "the request"}: ${first?.message ?? "is not valid"}`);
+    return new SupervisorError(
+      "invalid_request",
+      `${first?.instancePath.slice(1).replaceAll("/", ".") || "the request"}: ${first?.message ?? "is not valid"}`,
+    );
   }
-  if (statusCode === 413) return new SupervisorError("request_too_large", `a request may have ${BODY_LIMIT_BYTES} bytes`);
+  if (statusCode === 413)
+    return new SupervisorError("request_too_large", `a request may have ${BODY_LIMIT_BYTES} bytes`);
   if (statusCode && statusCode < 500) return new SupervisorError("invalid_request", message_of(error));
-  if (errno_of(error) === "ENOSPC") return new SupervisorError("registry_unwritable", "no space is left on the disk of the workspace; make room and try again");
-  return new SupervisorError("internal", `a defect in the supervisor (${code ?? "no code"}: ${message_of(error)}); its log has the details`);
+  if (errno_of(error) === "ENOSPC")
+    return new SupervisorError(
+      "registry_unwritable",
+      "no space is left on the disk of the workspace; make room and try again",
+    );
+  return new SupervisorError(
+    "internal",
+    `a defect in the supervisor (${code ?? "no code"}: ${message_of(error)}); its log has the details`,
+  );
 }

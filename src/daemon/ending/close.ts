@@ -4,11 +4,11 @@
  */
 import { readFile, rm } from "node:fs/promises";
 import { setTimeout as delay } from "node:timers/promises";
+import { end_family, signal_process } from "../../containment/end-family.ts";
 import { type AgentRecord, type Ending, is_foreign } from "../../contract/agent.ts";
 import { is_errno, message_of } from "../../contract/errors.ts";
 import { exit_record_path, host_socket } from "../../contract/paths.ts";
 import { type ClosedReport, closed_report } from "../../contract/receipt.ts";
-import { end_family, signal_process } from "../../containment/end-family.ts";
 import { boot_id, is_alive } from "../../drivers/procfs.ts";
 import { has_session, kill_session } from "../../drivers/tmux.ts";
 import type { HostLink } from "../host-link.ts";
@@ -22,10 +22,17 @@ const LEAVE_DEADLINE_MS = 3_000;
 export async function close_agent(services: Services, agent: AgentRecord, ending: Ending): Promise<void> {
   const record = exit_record_path(services.registry.task_of(agent).dir, agent.id);
   if (is_foreign(agent)) {
-    ending.closed = nobody_saw(agent, ending, "this agent was started by another program; its tmux session, if there is one, was not touched");
+    ending.closed = nobody_saw(
+      agent,
+      ending,
+      "this agent was started by another program; its tmux session, if there is one, was not touched",
+    );
   } else {
     const link = services.hosts.get(agent.id);
-    ending.closed = (link && (await by_host(services, agent, ending, link))) ?? (await read_exit_record(record)) ?? (await by_ourselves(services, agent, ending));
+    ending.closed =
+      (link && (await by_host(services, agent, ending, link))) ??
+      (await read_exit_record(record)) ??
+      (await by_ourselves(services, agent, ending));
     // The report is on disk here before the host forgets it.
     await services.registry.update(agent, { ending, exit: ending.closed.exit });
     await release(services, agent, link);
@@ -35,27 +42,42 @@ export async function close_agent(services: Services, agent: AgentRecord, ending
 }
 
 /** Null when the host is gone or had to be killed. */
-async function by_host(services: Services, agent: AgentRecord, ending: Ending, link: HostLink): Promise<ClosedReport | null> {
+async function by_host(
+  services: Services,
+  agent: AgentRecord,
+  ending: Ending,
+  link: HostLink,
+): Promise<ClosedReport | null> {
   const gone = link.gone.then(() => null);
   const ask = () => link.request({ type: "stop", cause: ending.cause, signal: "SIGTERM", grace_ms: ending.grace_ms });
   try {
     await ask();
     for (;;) {
       const timer = new AbortController();
-      const report = await Promise.race([link.closed, gone, delay(ALIVE_CHECK_MS, "ask" as const, { signal: timer.signal }).catch(() => null)]);
+      const report = await Promise.race([
+        link.closed,
+        gone,
+        delay(ALIVE_CHECK_MS, "ask" as const, { signal: timer.signal }).catch(() => null),
+      ]);
       timer.abort();
       if (report !== "ask") return report;
       await link.hello();
     }
   } catch (error) {
-    services.log.warn({ agent_id: agent.id, error: message_of(error) }, "the host does not answer; it is continued, in case it was stopped");
+    services.log.warn(
+      { agent_id: agent.id, error: message_of(error) },
+      "the host does not answer; it is continued, in case it was stopped",
+    );
   }
   if (agent.host && signal_process(agent.host, "SIGCONT")) {
     try {
       await ask();
       return await Promise.race([link.closed, gone]);
     } catch (error) {
-      services.log.error({ agent_id: agent.id, error: message_of(error) }, "the host does not answer after it was continued; it is killed");
+      services.log.error(
+        { agent_id: agent.id, error: message_of(error) },
+        "the host does not answer after it was continued; it is killed",
+      );
       signal_process(agent.host, "SIGKILL");
       await gone;
     }
@@ -74,11 +96,25 @@ async function read_exit_record(path: string): Promise<ClosedReport | null> {
 
 /** The host is gone without a word: the agent's processes are found and ended from here. What they had not yet handed over is lost with it. */
 async function by_ourselves(services: Services, agent: AgentRecord, ending: Ending): Promise<ClosedReport> {
-  const report = nobody_saw(agent, ending, "the host was gone: the log holds what it had written; what was still in the terminal is not known");
-  if (agent.host && agent.host.boot_id !== boot_id()) return { ...report, notes: ["the machine was restarted; the agent went with it"] };
+  const report = nobody_saw(
+    agent,
+    ending,
+    "the host was gone: the log holds what it had written; what was still in the terminal is not known",
+  );
+  if (agent.host && agent.host.boot_id !== boot_id())
+    return { ...report, notes: ["the machine was restarted; the agent went with it"] };
   const exclude = [process.pid, ...[...services.registry.agents()].flatMap((one) => (one.host ? [one.host.pid] : []))];
-  const ended = await end_family({ leader: agent.process, cookie: agent.cookie as string, exclude }, { signal: "SIGTERM", grace_ms: ending.grace_ms });
-  return { ...report, signals: ended.signals, processes_ended: ended.processes_ended, survivors: ended.survivors, duration_ms: { stop: ended.stop_ms, empty: ended.empty_ms } };
+  const ended = await end_family(
+    { leader: agent.process, cookie: agent.cookie as string, exclude },
+    { signal: "SIGTERM", grace_ms: ending.grace_ms },
+  );
+  return {
+    ...report,
+    signals: ended.signals,
+    processes_ended: ended.processes_ended,
+    survivors: ended.survivors,
+    duration_ms: { stop: ended.stop_ms, empty: ended.empty_ms },
+  };
 }
 
 function nobody_saw(agent: AgentRecord, ending: Ending, note: string): ClosedReport {
@@ -98,7 +134,11 @@ function nobody_saw(agent: AgentRecord, ending: Ending, note: string): ClosedRep
 async function release(services: Services, agent: AgentRecord, link: HostLink | undefined): Promise<void> {
   const { host } = agent;
   if (link) {
-    await link.request({ type: "release" }).catch((error) => services.log.debug({ agent_id: agent.id, error: message_of(error) }, "the host left before it was released"));
+    await link
+      .request({ type: "release" })
+      .catch((error) =>
+        services.log.debug({ agent_id: agent.id, error: message_of(error) }, "the host left before it was released"),
+      );
     await Promise.race([link.gone, delay(LEAVE_DEADLINE_MS, undefined, { ref: false })]);
     link.close();
     services.hosts.delete(agent.id);

@@ -24,7 +24,7 @@ export interface EndRequest {
 export function end_agent(services: Services, agent: AgentRecord, request: EndRequest): Promise<Receipt> {
   if (agent.receipt) return Promise.resolve(agent.receipt);
   const running = services.ends.get(agent.id);
-  if (running) {
+  if (running !== undefined) {
     hurry(services, agent, request);
     return running;
   }
@@ -74,15 +74,22 @@ async function run_end(services: Services, agent: AgentRecord, request: EndReque
   const files = await step("remove", "removing", () => remove_files(registry.task_of(agent).dir, ending, verdicts));
   const status = final_status(ending.cause, ending.closed?.exit.code ?? null);
   const receipt = make_receipt(agent, ending, files, status, performance.now() - began);
-  await registry.advance(agent, { type: "ended", cause: ending.cause, exit_code: receipt.exit.code }, {
-    receipt,
-    exit: receipt.exit,
-    ended_at: receipt.ended_at,
-    ending: receipt.cleanup.files_deferred.length > 0 ? ending : null,
-    cleanup_state: receipt.cleanup.files_deferred.length > 0 ? "deferred" : "done",
-  });
+  await registry.advance(
+    agent,
+    { type: "ended", cause: ending.cause, exit_code: receipt.exit.code },
+    {
+      receipt,
+      exit: receipt.exit,
+      ended_at: receipt.ended_at,
+      ending: receipt.cleanup.files_deferred.length > 0 ? ending : null,
+      cleanup_state: receipt.cleanup.files_deferred.length > 0 ? "deferred" : "done",
+    },
+  );
   events.emit({ type: "agent_ended", agent_id: agent.id, message: `${status}: ${ending.reason}` });
-  log.info({ agent_id: agent.id, status, handles: receipt.cleanup.handles, bytes_logged: receipt.cleanup.bytes_logged }, "an agent ended");
+  log.info(
+    { agent_id: agent.id, status, handles: receipt.cleanup.handles, bytes_logged: receipt.cleanup.bytes_logged },
+    "an agent ended",
+  );
   return receipt;
 }
 

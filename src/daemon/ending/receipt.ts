@@ -4,11 +4,19 @@ import type { Receipt } from "../../contract/receipt.ts";
 import type { AgentStatus } from "../../contract/status.ts";
 import type { RemovedFiles } from "./remove.ts";
 
-export function make_receipt(agent: AgentRecord, ending: Ending, files: RemovedFiles, status: AgentStatus, total_ms: number): Receipt {
+export function make_receipt(
+  agent: AgentRecord,
+  ending: Ending,
+  files: RemovedFiles,
+  status: AgentStatus,
+  total_ms: number,
+): Receipt {
   const closed = ending.closed;
   const streams = closed?.streams ?? [];
   const sum = (pick: (one: (typeof streams)[number]) => number) => streams.reduce((total, one) => total + pick(one), 0);
-  const uneven = streams.filter((one) => one.bytes_read !== one.bytes_written).map((one) => `${one.path}: ${one.bytes_read} bytes were read, ${one.bytes_written} are in the file`);
+  const uneven = streams
+    .filter((one) => one.bytes_read !== one.bytes_written)
+    .map((one) => `${one.path}: ${one.bytes_read} bytes were read, ${one.bytes_written} are in the file`);
   const survivors = closed?.survivors ?? [];
   const { stop: _waited, ...ours } = ending.duration_ms;
   return {

@@ -10,9 +10,16 @@ import { archive_dir } from "../../contract/paths.ts";
 import type { CleanupReport } from "../../contract/receipt.ts";
 import type { FileVerdict } from "../verifier.ts";
 
-export type RemovedFiles = Pick<CleanupReport, "files_deleted" | "files_archived" | "files_kept" | "files_deferred" | "files_failed" | "bytes_freed" | "handles">;
+export type RemovedFiles = Pick<
+  CleanupReport,
+  "files_deleted" | "files_archived" | "files_kept" | "files_deferred" | "files_failed" | "bytes_freed" | "handles"
+>;
 
-export async function remove_files(dir: string, ending: Ending, verdicts: readonly FileVerdict[]): Promise<RemovedFiles> {
+export async function remove_files(
+  dir: string,
+  ending: Ending,
+  verdicts: readonly FileVerdict[],
+): Promise<RemovedFiles> {
   const result: RemovedFiles = {
     files_deleted: [],
     files_archived: [],
@@ -27,7 +34,12 @@ export async function remove_files(dir: string, ending: Ending, verdicts: readon
     try {
       if (ending.cleanup === "keep") result.files_kept.push(file.path);
       else if (found.verdict !== "clear") {
-        result.files_deferred.push({ path: file.path, trash_path: file.trash_path, verdict: found.verdict, holders: found.holders });
+        result.files_deferred.push({
+          path: file.path,
+          trash_path: file.trash_path,
+          verdict: found.verdict,
+          holders: found.holders,
+        });
       } else if (ending.cleanup === "archive") {
         result.bytes_freed += file.bytes - (await archive_file(dir, file));
         result.files_archived.push(archived_path(dir, file.path));
@@ -58,7 +70,11 @@ async function archive_file(dir: string, file: SetAsideFile): Promise<number> {
   const target = archived_path(dir, file.path);
   await mkdir(archive_dir(dir), { recursive: true, mode: 0o700 });
   try {
-    await pipeline(createReadStream(file.trash_path), createGzip(), createWriteStream(`${target}.new`, { mode: 0o600 }));
+    await pipeline(
+      createReadStream(file.trash_path),
+      createGzip(),
+      createWriteStream(`${target}.new`, { mode: 0o600 }),
+    );
   } catch (error) {
     // Archived before a restart: the original is gone, the archive is there.
     if (is_errno(error, "ENOENT")) return (await stat(target)).size;

@@ -34,9 +34,13 @@ export async function set_aside(dir: string, agent: AgentRecord, ending: Ending)
 /** Why a path is left alone, or null. */
 async function refusal(dir: string, path: string): Promise<string | null> {
   if (!path.startsWith(dir + sep)) return "it is outside the task's directory and was left alone";
-  const parent = await realpath(dirname(path)).catch((error) => (is_errno(error, "ENOENT") ? null : Promise.reject(error)));
-  if (parent !== null && parent !== dirname(path)) return `${dirname(path)} is not the directory it was (it leads to another place); the file was left alone`;
-  if ((await realpath(trash_dir(dir))) !== trash_dir(dir)) return "the trash directory leads to another place; the file was left alone";
+  const parent = await realpath(dirname(path)).catch((error) =>
+    is_errno(error, "ENOENT") ? null : Promise.reject(error),
+  );
+  if (parent !== null && parent !== dirname(path))
+    return `${dirname(path)} is not the directory it was (it leads to another place); the file was left alone`;
+  if ((await realpath(trash_dir(dir))) !== trash_dir(dir))
+    return "the trash directory leads to another place; the file was left alone";
   const facts = await lstat(path).catch((error) => (is_errno(error, "ENOENT") ? null : Promise.reject(error)));
   if (facts && !facts.isFile()) return "it is not a regular file any more and was left alone";
   return null;

@@ -40,7 +40,10 @@ export function compile_filter(pattern: string): (line: string) => boolean {
     const compiled = RE2JS.compile(pattern);
     return (line) => compiled.matcher(line).find();
   } catch (error) {
-    throw new SupervisorError("invalid_request", `'${pattern}' is not a regular expression (RE2 syntax): ${message_of(error)}`);
+    throw new SupervisorError(
+      "invalid_request",
+      `'${pattern}' is not a regular expression (RE2 syntax): ${message_of(error)}`,
+    );
   }
 }
 

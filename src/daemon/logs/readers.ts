@@ -23,15 +23,25 @@ export class LogReaders {
   private readonly open_readers = new Map<string, Set<Reader>>();
 
   /** The bytes of a file from `position`; with `follow`, also those to come, until the agent ends. */
-  async *read(agent_id: string, path: string, options: { position: number; follow: boolean; signal: AbortSignal }): AsyncGenerator<Buffer> {
+  async *read(
+    agent_id: string,
+    path: string,
+    options: { position: number; follow: boolean; signal: AbortSignal },
+  ): AsyncGenerator<Buffer> {
     const handle = await open(path, "r");
     const closed = deferred();
     const stop = new AbortController();
     let finished = !options.follow;
     let wake = deferred();
     const reader: Reader = {
-      finish: () => { finished = true; wake.resolve(); },
-      abort: () => { stop.abort(); wake.resolve(); },
+      finish: () => {
+        finished = true;
+        wake.resolve();
+      },
+      abort: () => {
+        stop.abort();
+        wake.resolve();
+      },
       closed: closed.promise,
     };
     options.signal.addEventListener("abort", reader.abort, { once: true });

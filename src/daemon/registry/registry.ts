@@ -18,6 +18,7 @@ export interface Task {
 export class Registry {
   readonly tasks = new Map<string, Task>();
   readonly warnings: string[] = [];
+  private making_default: Promise<Task> | null = null;
 
   constructor(readonly workspace: string) {}
 
@@ -29,7 +30,10 @@ export class Registry {
         await this.load_task(task_dir(this.workspace, name));
       } catch (error) {
         if (!is_errno(error, "ENOENT")) this.warnings.push(message_of(error));
-        else this.warnings.push(`${registry_path(task_dir(this.workspace, name))} is missing or broken, and there is no good copy; the task is left alone`);
+        else
+          this.warnings.push(
+            `${registry_path(task_dir(this.workspace, name))} is missing or broken, and there is no good copy; the task is left alone`,
+          );
       }
     }
   }
@@ -70,10 +74,16 @@ export class Registry {
     return task;
   }
 
-  /** The task that takes agents deployed without one. */
-  async default_task(): Promise<Task> {
-    for (const task of this.tasks.values()) if (task.store.data.default_task === true) return task;
-    return this.create_task("agents deployed without a task", new Date(), { default_task: true });
+  /** The task that takes agents deployed without one; made once, also when several ask at the same time. */
+  default_task(): Promise<Task> {
+    const existing = [...this.tasks.values()].find((task) => task.store.data.default_task === true);
+    if (existing) return Promise.resolve(existing);
+    this.making_default ??= this.create_task("agents deployed without a task", new Date(), {
+      default_task: true,
+    }).finally(() => {
+      this.making_default = null;
+    });
+    return this.making_default;
   }
 
   task(task_id: string): Task {
@@ -93,8 +103,15 @@ export class Registry {
     if (exact) return exact;
     const fits = all.filter((agent) => agent.id.startsWith(id_or_prefix));
     if (fits.length === 1) return fits[0] as AgentRecord;
-    if (fits.length === 0) throw new SupervisorError("agent_not_found", `no agent ${id_or_prefix}; 'supervisor ps --all' shows them`);
-    throw new SupervisorError("ambiguous_agent", `${id_or_prefix} fits ${fits.length} agents (${fits.slice(0, 3).map((one) => one.id).join(", ")}); type more of the id`);
+    if (fits.length === 0)
+      throw new SupervisorError("agent_not_found", `no agent ${id_or_prefix}; 'supervisor ps --all' shows them`);
+    throw new SupervisorError(
+      "ambiguous_agent",
+      `${id_or_prefix} fits ${fits.length} agents (${fits
+        .slice(0, 3)
+        .map((one) => one.id)
+        .join(", ")}); type more of the id`,
+    );
   }
 
   task_of(agent: AgentRecord): Task {
@@ -124,10 +141,15 @@ export class Registry {
   }
 
   /** Moves an agent along the lifecycle table, together with the data of the new status. Durable when it resolves. */
-  async advance(agent: AgentRecord, event: LifecycleEvent, change: Partial<Omit<AgentRecord, "status" | "id">> = {}): Promise<void> {
+  async advance(
+    agent: AgentRecord,
+    event: LifecycleEvent,
+    change: Partial<Omit<AgentRecord, "status" | "id">> = {},
+  ): Promise<void> {
     const known = agent_status.safeParse(agent.status);
     const next = next_status(known.success ? known.data : "running", event);
-    if (!next) throw new SupervisorError("internal", `${agent.id} is ${agent.status}: '${event.type}' cannot happen to it`);
+    if (!next)
+      throw new SupervisorError("internal", `${agent.id} is ${agent.status}: '${event.type}' cannot happen to it`);
     agent.status = next;
     await this.update(agent, change);
   }

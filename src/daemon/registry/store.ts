@@ -7,8 +7,8 @@ import { copyFile, open, readFile, rename } from "node:fs/promises";
 import { dirname } from "node:path";
 import { type Adapter, Low } from "lowdb";
 import write_file_atomic from "write-file-atomic";
-import { is_errno, message_of, SupervisorError } from "../../contract/errors.ts";
 import { REGISTRY_VERSION, type RegistryFile, registry_file } from "../../contract/agent.ts";
+import { is_errno, message_of, SupervisorError } from "../../contract/errors.ts";
 
 const last_good = (path: string) => `${path}.bak`;
 
@@ -48,9 +48,15 @@ function parse(path: string, text: string): RegistryFile {
     throw new SupervisorError("registry_unreadable", `${path} is not JSON: ${message_of(error)}`, { cause: "broken" });
   }
   const parsed = registry_file.safeParse(value);
-  if (!parsed.success) throw new SupervisorError("registry_unreadable", `${path} is not a registry: ${parsed.error.issues[0]?.message}`, { cause: "broken" });
+  if (!parsed.success)
+    throw new SupervisorError("registry_unreadable", `${path} is not a registry: ${parsed.error.issues[0]?.message}`, {
+      cause: "broken",
+    });
   if (parsed.data.registry_version > REGISTRY_VERSION) {
-    throw new SupervisorError("registry_unreadable", `${path} was written by a newer supervisor (version ${parsed.data.registry_version}); it is left alone`);
+    throw new SupervisorError(
+      "registry_unreadable",
+      `${path} was written by a newer supervisor (version ${parsed.data.registry_version}); it is left alone`,
+    );
   }
   return parsed.data;
 }
@@ -95,7 +101,7 @@ export class RegistryStore {
 
   /** Resolves when all that was changed before the call is on disk. Calls made while a write runs share the next one. */
   flush(): Promise<void> {
-    if (this.next) return this.next;
+    if (this.next !== null) return this.next;
     const write = async () => {
       await this.flushing?.catch(() => undefined /* its own callers were told; this write contains the same changes */);
       this.next = null;

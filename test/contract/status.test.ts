@@ -1,0 +1,57 @@
+import fc from "fast-check";
+import { describe, expect, test } from "vitest";
+import {
+  type AgentStatus,
+  agent_status,
+  end_cause,
+  is_ended,
+  type LifecycleEvent,
+  next_status,
+} from "../../src/contract/status.ts";
+
+const event = fc.oneof(
+  fc.constant<LifecycleEvent>({ type: "launched" }),
+  fc.constantFrom(...end_cause.options).map((cause): LifecycleEvent => ({ type: "end_begun", cause })),
+  fc.record({
+    type: fc.constant("ended" as const),
+    cause: fc.constantFrom(...end_cause.options),
+    exit_code: fc.option(fc.integer({ min: 0, max: 255 })),
+  }),
+);
+
+describe("the lifecycle", () => {
+  test("leaves no end, whatever happens afterwards", () => {
+    fc.assert(
+      fc.property(fc.constantFrom(...agent_status.options.filter(is_ended)), fc.array(event), (start, events) => {
+        for (const one of events) expect([start, null]).toContain(next_status(start, one));
+      }),
+    );
+  });
+
+  test("ends every agent whose end is begun and then done, from wherever it is", () => {
+    fc.assert(
+      fc.property(fc.array(event), fc.constantFrom(...end_cause.options), (events, cause) => {
+        let status: AgentStatus = "deploying";
+        for (const one of [
+          ...events,
+          { type: "end_begun", cause } as const,
+          { type: "ended", cause, exit_code: 0 } as const,
+        ])
+          status = next_status(status, one) ?? status;
+        expect(is_ended(status)).toBe(true);
+      }),
+    );
+  });
+
+  test("calls an exit with code 0 completed, any other exit or a signal failed, a kill terminated", () => {
+    const end = (cause: "exited" | "kill" | "host_lost", exit_code: number | null) =>
+      next_status("stopping", { type: "ended", cause, exit_code });
+    expect([end("exited", 0), end("exited", 3), end("exited", null), end("kill", 0), end("host_lost", null)]).toEqual([
+      "completed",
+      "failed",
+      "failed",
+      "terminated",
+      "lost",
+    ]);
+  });
+});

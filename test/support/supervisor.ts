@@ -1,0 +1,206 @@
+/**
+ * A supervisor of a test's own: real daemon process, real tmux, real lsof, on a temporary workspace with a runtime directory of its
+ * own. `dispose` stops it and asserts that nothing of the test is left: no process, session, socket or file handle.
+ */
+import { type ChildProcess, execFile, spawn } from "node:child_process";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { mkdtemp, realpath, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { createInterface } from "node:readline";
+import { fileURLToPath } from "node:url";
+import { promisify } from "node:util";
+import { expect } from "vitest";
+import { Client } from "../../src/client/client.ts";
+import type { AgentRecord } from "../../src/contract/agent.ts";
+import type { CallRequest } from "../../src/contract/operations.ts";
+
+const run_file = promisify(execFile);
+export const SUPERVISOR = fileURLToPath(new URL("../../dist/supervisor.js", import.meta.url));
+const AGENTS = fileURLToPath(new URL("../fixtures/agents/", import.meta.url));
+/** Longer than anything here takes on a busy machine; a wait that reaches it says what it waited for. In ms. */
+const DEADLINE_MS = 40_000;
+
+/** The path of a fake agent. */
+export const fixture = (name: string) => join(AGENTS, name);
+
+export interface Ran {
+  code: number;
+  stdout: string;
+  stderr: string;
+}
+
+/** Waits until `look` gives something truthy. `what` is said when it never does. */
+export async function eventually<T>(
+  what: string,
+  look: () => T | Promise<T>,
+  deadline_ms = DEADLINE_MS,
+): Promise<NonNullable<T>> {
+  const deadline = Date.now() + deadline_ms;
+  for (;;) {
+    const value = await look();
+    if (value) return value as NonNullable<T>;
+    if (Date.now() > deadline) throw new Error(`waited ${deadline_ms} ms for ${what}`);
+    await new Promise((resolve) => setTimeout(resolve, 15));
+  }
+}
+
+export class TestSupervisor {
+  private daemon: ChildProcess | null = null;
+  client!: Client;
+  socket = "";
+  daemon_stderr = "";
+
+  private constructor(
+    readonly root: string,
+    readonly workspace: string,
+    readonly env: Record<string, string>,
+  ) {}
+
+  /** A workspace with no daemon yet. */
+  static async prepare(): Promise<TestSupervisor> {
+    const root = await realpath(await mkdtemp(join(tmpdir(), "sv-")));
+    const env = { PATH: process.env.PATH ?? "", HOME: root, LANG: "C.UTF-8", XDG_RUNTIME_DIR: root, TEST_MARK: root };
+    return new TestSupervisor(root, join(root, "ws"), env);
+  }
+
+  static async start(): Promise<TestSupervisor> {
+    const supervisor = await TestSupervisor.prepare();
+    await supervisor.boot();
+    return supervisor;
+  }
+
+  /** Starts the daemon and waits for its ready line. */
+  async boot(args: string[] = []): Promise<{ pid: number }> {
+    const child = spawn(process.execPath, [SUPERVISOR, "start", "--json", "--workspace", this.workspace, ...args], {
+      env: this.env,
+      cwd: this.root,
+      stdio: ["ignore", "pipe", "pipe"],
+    });
+    this.daemon = child;
+    child.stderr?.setEncoding("utf8").on("data", (text: string) => {
+      this.daemon_stderr += text;
+    });
+    const ready = await new Promise<{ event: string; pid: number; socket: string }>((resolve, reject) => {
+      const lines = createInterface({ input: child.stdout as NodeJS.ReadableStream });
+      lines.once("line", (line) => resolve(JSON.parse(line)));
+      child.once("exit", (code) =>
+        reject(new Error(`the daemon ended with ${code} before it was ready: ${this.daemon_stderr}`)),
+      );
+    });
+    expect(ready.event).toBe("ready");
+    this.socket = ready.socket;
+    this.client = new Client(ready.socket);
+    return ready;
+  }
+
+  /** Signals the daemon and waits for its end. */
+  async signal_daemon(signal: NodeJS.Signals): Promise<number | null> {
+    const child = this.daemon as ChildProcess;
+    const ended = new Promise<number | null>((resolve) => child.once("exit", (code) => resolve(code)));
+    child.kill(signal);
+    this.daemon = null;
+    return ended;
+  }
+
+  /** The daemon ended by a test's own doing. */
+  forget_daemon(): void {
+    this.daemon = null;
+  }
+
+  /** Runs the command as a person would. */
+  async cli(
+    args: string[],
+    options: { env?: Record<string, string>; input?: string; cwd?: string } = {},
+  ): Promise<Ran> {
+    return new Promise((resolve) => {
+      const child = spawn(process.execPath, [SUPERVISOR, ...args], {
+        env: { ...this.env, SUPERVISOR_WORKSPACE: this.workspace, ...options.env },
+        cwd: options.cwd ?? this.root,
+      });
+      let stdout = "";
+      let stderr = "";
+      child.stdout.setEncoding("utf8").on("data", (text: string) => {
+        stdout += text;
+      });
+      child.stderr.setEncoding("utf8").on("data", (text: string) => {
+        stderr += text;
+      });
+      child.stdin.end(options.input ?? "");
+      child.once("close", (code) => resolve({ code: code ?? -1, stdout, stderr }));
+    });
+  }
+
+  /** Runs a line of shell in the directory above the workspace, with `supervisor` on the PATH. */
+  async shell(script: string): Promise<Ran> {
+    return run_file("bash", ["-c", script], {
+      cwd: this.root,
+      env: { ...this.env, SUPERVISOR_WORKSPACE: this.workspace },
+    }).then(
+      ({ stdout, stderr }) => ({ code: 0, stdout, stderr }),
+      (error) => ({ code: error.code, stdout: error.stdout, stderr: error.stderr }),
+    );
+  }
+
+  async deploy(
+    request: Partial<NonNullable<CallRequest<"deploy">["body"]>> & { command: string[] },
+  ): Promise<AgentRecord> {
+    return this.client.call("deploy", {
+      body: {
+        cwd: this.root,
+        env: { PATH: this.env.PATH as string, TEST_MARK: this.root },
+        grace_ms: 10_000,
+        ...request,
+      },
+    });
+  }
+
+  async log_text(agent: AgentRecord): Promise<string> {
+    const path = agent.tracked_files.log_file as string;
+    return existsSync(path) ? readFileSync(path, "latin1") : "";
+  }
+
+  /** Waits until the agent has printed this. */
+  async printed(agent: AgentRecord, text: string): Promise<void> {
+    await eventually(`${agent.id} to print ${JSON.stringify(text)}`, async () =>
+      (await this.log_text(agent)).includes(text),
+    );
+  }
+
+  /** Ends everything, and asserts that nothing of this test is left. */
+  async dispose(): Promise<void> {
+    if (this.daemon) {
+      await this.client.call("stop", { body: { agents: true } });
+      await new Promise<void>((resolve) =>
+        this.daemon?.exitCode !== null ? resolve() : this.daemon?.once("exit", () => resolve()),
+      );
+    }
+    await eventually(
+      "every process of the test to be gone",
+      () => processes_marked(this.root).length === 0,
+      5_000,
+    ).catch(() => {
+      throw new Error(`processes are left: ${processes_marked(this.root).join("; ")}`);
+    });
+    const sockets = readdirSync(this.root, { recursive: true, encoding: "utf8" }).filter((name) =>
+      /\.(sock|out|err|conf)$|canary/.test(name),
+    );
+    expect(sockets, "sockets and runtime files are left").toEqual([]);
+    await rm(this.root, { recursive: true });
+  }
+}
+
+/** Processes that belong to a test: its mark is in their environment, or its directory in their command line. Found by /proc, ended by nobody here. */
+export function processes_marked(mark: string): string[] {
+  const found: string[] = [];
+  for (const pid of readdirSync("/proc").filter((name) => /^\d+$/.test(name) && Number(name) !== process.pid)) {
+    try {
+      const environ = readFileSync(`/proc/${pid}/environ`, "latin1");
+      const cmdline = readFileSync(`/proc/${pid}/cmdline`, "latin1");
+      if (environ.includes(mark) || cmdline.includes(mark)) found.push(`${pid} ${cmdline.replaceAll("\0", " ")}`);
+    } catch (error) {
+      if (!["ENOENT", "ESRCH", "EACCES"].includes((error as NodeJS.ErrnoException).code ?? "")) throw error;
+    }
+  }
+  return found;
+}
