@@ -51,7 +51,7 @@ export default {
       "drivers",
       "A driver knows one outside thing and gives facts. Policy stays with who calls it.",
       ALL_BUT_BUILTINS,
-      ["^src/contract/", packages("execa")],
+      ["^src/contract/", packages("execa", "p-retry")],
     ),
     room(
       "containment",
@@ -63,13 +63,13 @@ export default {
       "host",
       "The host exists once per agent: its memory and its start are budgeted. (zod's types only: see host-loads-no-packages.)",
       ALL_BUT_BUILTINS,
-      ["^src/contract/", "^src/containment/", packages("node-pty", "zod")],
+      ["^src/contract/", "^src/containment/", "^src/drivers/procfs", packages("node-pty", "zod")],
     ),
     room(
       "client",
       "The client speaks to the daemon over its socket and knows nothing of its inside.",
       ALL_BUT_BUILTINS,
-      ["^src/contract/", packages("undici")],
+      ["^src/contract/"],
     ),
     room(
       "doctor",
@@ -79,16 +79,16 @@ export default {
     ),
     room(
       "cli",
-      "A command asks the daemon through the client. It touches neither the agents' files nor tmux by itself.",
+      "A command asks the daemon through the client, and the environment through config. It touches neither the agents' files nor tmux by itself.",
       ROOMS_ALONE,
-      ["^src/contract/", "^src/client/"],
+      ["^src/contract/", "^src/client/", "^src/config"],
       { path: "^src/cli/", pathNot: "^src/cli/commands/(start|demo|attach|doctor)" },
     ),
     room(
       "cli-start",
       "`start` and `demo` bring a daemon up in this process; otherwise they are commands like the others.",
       ROOMS_ALONE,
-      ["^src/contract/", "^src/client/", "^src/daemon/run"],
+      ["^src/contract/", "^src/client/", "^src/config", "^src/daemon/run"],
       { path: "^src/cli/commands/(start|demo)" },
     ),
     room(

@@ -43,25 +43,6 @@ export type Ending = z.infer<typeof ending>;
 /** Cleanup runs beside the status, on its own small line. */
 export const cleanup_state = z.enum(["none", "closing", "verifying", "removing", "done", "deferred"]);
 
-/** One report of progress, one line of `progress/<agent_id>_progress.jsonl`. */
-export const progress_report = z.object({
-  timestamp: z.string(),
-  agent_id: z.string(),
-  status: z.string(),
-  message: z.string(),
-  progress: z.number().min(0).max(100),
-});
-
-/** One finding, one line of `findings/<agent_id>_findings.jsonl`. */
-export const finding_report = z.object({
-  timestamp: z.string(),
-  agent_id: z.string(),
-  finding_type: z.string(),
-  severity: z.string(),
-  message: z.string(),
-  data: z.record(z.string(), z.unknown()),
-});
-
 /**
  * An agent as the registry keeps it. The first fields are those of the first generation of registries (an entry that has
  * nothing else still loads: it is `foreign`, started by another program); unknown fields survive a rewrite.

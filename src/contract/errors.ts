@@ -10,7 +10,6 @@ export const ERRORS = {
     meaning: "The agent's program is not on the caller's PATH, or cannot be run.",
   },
   directory_not_found: { http: 400, exit: 2, meaning: "The directory the agent should run in does not exist." },
-  path_outside_workspace: { http: 400, exit: 2, meaning: "A path leads outside the workspace and was left alone." },
   request_too_large: { http: 413, exit: 2, meaning: "The request body is over the limit." },
   agent_not_found: { http: 404, exit: 4, meaning: "No agent has that id, or that prefix." },
   task_not_found: { http: 404, exit: 4, meaning: "No task has that id." },

@@ -17,6 +17,7 @@ import {
 } from "../contract/paths.ts";
 import { is_ended } from "../contract/status.ts";
 import { lsof_version } from "../drivers/lsof.ts";
+import { read_process } from "../drivers/procfs.ts";
 import { end_idle_server, server_lives, TMUX_CONFIG, tmux_version } from "../drivers/tmux.ts";
 import { start_server } from "./api/server.ts";
 import { EventLog } from "./events.ts";
@@ -28,7 +29,7 @@ import { reconcile } from "./reconcile.ts";
 import { Registry } from "./registry/registry.ts";
 import { Reports } from "./reports.ts";
 import type { Services } from "./services.ts";
-import { Verifier } from "./verifier.ts";
+import { Verifier, type Whose } from "./verifier.ts";
 import { VERSION } from "./version.ts";
 
 export interface DaemonOptions {
@@ -86,7 +87,7 @@ export async function start_daemon(options: DaemonOptions): Promise<Daemon> {
       request_stop: () => stop_requested.resolve(null),
     };
     await writeFile(services.tmux.config, TMUX_CONFIG, { mode: 0o600 });
-    await verifier.open(canary_file(runtime_dir), (pid) => (pid === process.pid ? "supervisor" : "other"));
+    await verifier.open(canary_file(runtime_dir), whose_process(registry));
     undo.push(() => verifier.close());
     const { adopted } = await reconcile(services);
     const stop_sweeper = start_sweeper(services);
@@ -122,6 +123,16 @@ export async function start_daemon(options: DaemonOptions): Promise<Daemon> {
       await back().catch((failed) => options.log.error({ error: message_of(failed) }, "undoing a start failed"));
     throw error;
   }
+}
+
+/** Names a holder's owner: the daemon and the hosts are the supervisor's, a process in an agent's session is the agent's. */
+function whose_process(registry: Registry): Whose {
+  return (pid) => {
+    const agents = registry.agents();
+    if (pid === process.pid || agents.some((agent) => agent.host?.pid === pid)) return "supervisor";
+    const session = read_process(pid)?.session;
+    return agents.some((agent) => agent.process?.pid === session && !is_ended(agent.status)) ? "agent" : "other";
+  };
 }
 
 async function require_programs(): Promise<void> {

@@ -17,10 +17,6 @@ export async function examine(workspace: string): Promise<Check[]> {
     check("tmux", async () => (await tmux_version()) ?? fail("not installed; for example: apt-get install tmux")),
     check("lsof", async () => (await lsof_version()) ?? fail("not installed; for example: apt-get install lsof")),
     check("/proc", async () => `boot ${boot_id()}`),
-    check("node-pty", async () => {
-      await import("node-pty");
-      return "loads";
-    }),
     check("workspace", async () => {
       try {
         await access(workspace, constants.W_OK);

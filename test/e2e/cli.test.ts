@@ -77,7 +77,7 @@ describe("the command", () => {
     const follower = supervisor.cli(["logs", agent.id, "-f", "-n", "1"]);
     await eventually("the follower to hold the log", async () =>
       (await supervisor.client.call("verify", { body: { agent: agent.id } })).files.some((file) =>
-        file.holders.some((one) => one.whose === "supervisor"),
+        file.holders.some((one) => one.access === "read" && one.whose === "supervisor"),
       ),
     );
     await supervisor.cli(["send", agent.id, ""]);
