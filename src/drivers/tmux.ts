@@ -3,12 +3,15 @@
  * first session and stays until the daemon ends it, so that a killed session is never mistaken for a dead server; it is given a scrubbed environment, because a server's environment is readable.
  */
 import { createConnection } from "node:net";
+import { setTimeout as delay } from "node:timers/promises";
 import { execa } from "execa";
 import pRetry from "p-retry";
 import { message_of, SupervisorError } from "../contract/errors.ts";
 
 /** A tmux that has not answered by then is stopped or wedged. It answers in about 10 ms. */
 const DEADLINE_MS = 10_000;
+/** How often is looked whether a server that was told to leave has left. In ms. */
+const LOOK_MS = 5;
 /** `new-session` fails when it meets a server that is just leaving with its last session; a new one is there at once. */
 const RACE = /server exited|lost server|no server running|error connecting/;
 
@@ -92,10 +95,21 @@ export async function list_sessions(server: TmuxServer): Promise<string[]> {
   return String(result.stdout).split("\n").filter(Boolean);
 }
 
-/** Ends the private server, if it has no session left. Never rejects for a server that is not there. */
+/** Ends the private server, if it has no session left. Resolves when it does not accept any more; rejects when it stays. */
 export async function end_idle_server(server: TmuxServer): Promise<void> {
-  if ((await server_lives(server.socket)) && (await list_sessions(server)).length === 0)
-    await tmux(server, ["kill-server"]);
+  if (!(await server_lives(server.socket)) || (await list_sessions(server)).length > 0) return;
+  await tmux(server, ["kill-server"]);
+  // The command returns before the server has left, and nobody tells when it has.
+  const deadline = performance.now() + DEADLINE_MS;
+  while (await server_lives(server.socket)) {
+    if (performance.now() > deadline) {
+      throw new SupervisorError(
+        "tmux_failed",
+        `the tmux server on ${server.socket} did not leave in ${DEADLINE_MS} ms`,
+      );
+    }
+    await delay(LOOK_MS);
+  }
 }
 
 /** True when a tmux server accepts on this socket. */
