@@ -19,6 +19,7 @@ import { boot_id } from "../drivers/procfs.ts";
 import { kill_session, new_session } from "../drivers/tmux.ts";
 import { await_host } from "./await-host.ts";
 import { end_agent } from "./ending/end.ts";
+import type { HostLink } from "./host-link.ts";
 import { watch_host } from "./hosts.ts";
 import type { Registry, Task } from "./registry/registry.ts";
 import type { Services } from "./services.ts";
@@ -71,18 +72,20 @@ export async function deploy(services: Services, request: DeployRequest): Promis
     step = "launching its program";
     const facts = await link.hello();
     await registry.update(agent, { host: { ...facts.host, socket, protocol: facts.protocol, boot_id: boot_id() } });
-    const launched = (await link.request({ type: "launch", spec: launch_spec(services, task, agent, request) })) as {
-      process: AgentRecord["process"];
-    };
-    undo.length = 0;
     services.hosts.set(agent.id, link);
+    const launched = await launch(link, launch_spec(services, task, agent, request)).catch((error) => {
+      // Only the host's own word says that nothing runs; after any other failure the agent may, and is ended like any other.
+      if (error instanceof SupervisorError && error.code === "launch_failed") services.hosts.delete(agent.id);
+      else undo.length = 0;
+      throw error;
+    });
+    undo.length = 0;
     await registry.advance(agent, { type: "launched" }, { process: launched.process });
     services.events.emit({ type: "agent_started", agent_id: agent.id, message: request.command.join(" ") });
     watch_host(services, agent, link);
     return agent;
   } catch (error) {
     if (undo.length === 0) {
-      // The agent may run: it is ended like any other, with its receipt.
       await end_agent(services, agent, {
         cause: "deploy_failed",
         reason: message_of(error),
@@ -105,6 +108,10 @@ export async function deploy(services: Services, request: DeployRequest): Promis
     services.deploys.delete(agent.id);
     finished.resolve();
   }
+}
+
+async function launch(link: HostLink, spec: LaunchSpec): Promise<Pick<AgentRecord, "process">> {
+  return (await link.request({ type: "launch", spec })) as Pick<AgentRecord, "process">;
 }
 
 function new_agent(registry: Registry, task: Task, request: DeployRequest, parent: AgentRecord | null): AgentRecord {

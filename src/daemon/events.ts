@@ -5,12 +5,15 @@ import type { SupervisorEvent } from "../contract/operations.ts";
 /** How many past events are kept for `events` without -f. */
 const KEPT = 500;
 
+/** A finding may have a megabyte; an event tells of it, the findings file holds it. In characters. */
+const MESSAGE_LIMIT = 2000;
+
 export class EventLog {
   private readonly emitter = new EventEmitter().setMaxListeners(0);
   private readonly past: SupervisorEvent[] = [];
 
   emit(event: Omit<SupervisorEvent, "at">): void {
-    const whole = { at: new Date().toISOString(), ...event };
+    const whole = { at: new Date().toISOString(), ...event, message: event.message.slice(0, MESSAGE_LIMIT) };
     this.past.push(whole);
     if (this.past.length > KEPT) this.past.shift();
     this.emitter.emit("event", whole);

@@ -36,11 +36,14 @@ export class Output {
   private marker: Buffer | null = null;
   private marker_seen: (() => void) | null = null;
   private last_byte_at = performance.now();
+  private drained = false;
   readonly notes: string[] = [];
 
   constructor(private readonly options: OutputOptions) {
     options.source.on("data", (chunk: Buffer) => this.take(chunk));
-    options.log.on("drain", () => options.source.resume());
+    options.log.on("drain", () => {
+      if (!this.drained) options.source.resume();
+    });
   }
 
   get account(): StreamAccount {
@@ -60,6 +63,8 @@ export class Output {
     this.last_byte_at = performance.now();
     this.write_marker(marker);
     await this.watch(seen);
+    // What a survivor prints from here on has no log to go to; the receipt names the survivor.
+    this.drained = true;
     this.options.source.pause();
   }
 
@@ -86,6 +91,7 @@ export class Output {
   }
 
   private take(chunk: Buffer): void {
+    if (this.drained) return;
     this.last_byte_at = performance.now();
     if (!this.marker) {
       this.keep(chunk);

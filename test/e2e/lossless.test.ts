@@ -139,4 +139,26 @@ describe("output", () => {
     expect(receipt.status).toBe("completed");
     expect(await supervisor.log_text(agent)).toContain("got hello\r\n echo \r\n");
   });
+
+  test("of a flood through a pipe that ends with the agent's exit is whole, and so is what it said on its terminal", async () => {
+    const agent = await supervisor.deploy({
+      command: ["sh", "-c", "head -c 30000000 /dev/zero | tr '\\0' x; printf 'bye' >&2"],
+      stdout: "pipe",
+      cleanup: "keep",
+    });
+    const receipt = await supervisor.client.call("wait", { params: { agent: agent.id } });
+    expect(receipt).toMatchObject({
+      status: "completed",
+      cleanup: { bytes_logged: 30_000_003, bytes_read: 30_000_003 },
+      notes: [],
+    });
+    expect(
+      (
+        await supervisor.shell(
+          `tr -d x < ${agent.tracked_files.log_file} | wc -c; stat -c %s ${agent.tracked_files.log_file}`,
+        )
+      ).stdout,
+    ).toBe("0\n30000000\n");
+    expect(readFileSync(agent.tracked_files.terminal_log as string, "utf8")).toBe("bye");
+  });
 });
