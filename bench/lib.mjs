@@ -1,116 +1,186 @@
-// What the benchmarks share: a supervisor of their own, the seed's protocol beside it, medians, and a table.
+// What the benchmarks share: a supervisor of their own, the seed's protocol beside it, waiting for files, medians.
 import { execFile, spawn } from "node:child_process";
-import { watch } from "node:fs";
-import { mkdtemp, readFile, rm, stat } from "node:fs/promises";
+import { readdirSync, watch } from "node:fs";
+import { mkdir, mkdtemp, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { request } from "node:http";
 import { cpus, tmpdir } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { createInterface } from "node:readline";
 import { setTimeout as delay } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 
-const run_file = promisify(execFile);
+export const run_file = promisify(execFile);
 const SUPERVISOR = fileURLToPath(new URL("../dist/supervisor.js", import.meta.url));
+/** A request that is not answered by then hangs: the longest, a stop with agents, takes seconds. In ms. */
+const ANSWER_DEADLINE_MS = 60_000;
+const PROMPT = "a short prompt, read from stdin\n";
+/** An agent that prints a line at once and then idles until TERM or HUP ends it. */
+export const READY_AGENT = `echo '{"type":"ready"}'; exec sleep 1000`;
 
-/** A supervisor on a temporary workspace. */
+/** What is to be undone, the newest last. Filled before the thing itself is made, so that half a start is undone as well. */
+const undo = [];
+
+/** Ends and removes all that was started here. One failure does not keep the others from being undone. */
+export async function clean_up() {
+  const failures = [];
+  for (let back = undo.pop(); back; back = undo.pop()) await back().catch((error) => failures.push(error));
+  if (failures.length > 0) throw new AggregateError(failures, "not everything was removed");
+}
+
+async function temporary_directory(prefix) {
+  const root = await mkdtemp(join(tmpdir(), prefix));
+  undo.push(() => rm(root, { recursive: true, force: true }));
+  return root;
+}
+
+/** A supervisor on a temporary workspace, with one task. Its sockets lie in the same directory. */
 export async function start_supervisor() {
-  const root = await mkdtemp(join(tmpdir(), "sv-bench-"));
+  const root = await temporary_directory("sv-bench-");
   const env = { PATH: process.env.PATH, HOME: root, LANG: "C.UTF-8", XDG_RUNTIME_DIR: root };
+  const workspace = join(root, "ws");
+  // Detached: Ctrl-C must reach the benchmark alone, which then stops the supervisor with its agents.
   const child = spawn(
     process.execPath,
-    [SUPERVISOR, "start", "--json", "--log-level", "error", "--workspace", join(root, "ws")],
-    {
-      env,
-      stdio: ["ignore", "pipe", "inherit"],
-    },
+    [SUPERVISOR, "start", "--json", "--log-level", "error", "--workspace", workspace],
+    { env, detached: true, stdio: ["ignore", "pipe", "inherit"] },
   );
   const ended = new Promise((resolve) => child.once("exit", resolve));
-  const [line] = await Promise.race([
-    new Promise((resolve) => createInterface({ input: child.stdout }).once("line", (text) => resolve([text]))),
+  let call = null;
+  let tmux_socket = null;
+  undo.push(async () => {
+    try {
+      if (call && child.exitCode === null) await call("POST", "/v1/stop", { agents: true });
+      else child.kill("SIGTERM");
+      await ended;
+    } catch (error) {
+      // Our own processes, so that they may go without a word: the daemon by its handle, the hosts with their terminals.
+      child.kill("SIGKILL");
+      if (tmux_socket) await run_file("tmux", ["-S", tmux_socket, "kill-server"]).catch(() => undefined);
+      throw error;
+    }
+  });
+  const line = await Promise.race([
+    new Promise((resolve) => createInterface({ input: child.stdout }).once("line", resolve)),
     ended.then((code) => Promise.reject(new Error(`the supervisor ended with ${code} before it was ready`))),
   ]);
   const { socket, pid } = JSON.parse(line);
-  const call = (method, path, body) => call_socket(socket, method, path, body);
+  call = (method, path, body) => call_socket(socket, method, path, body);
+  tmux_socket = (await call("GET", "/healthz")).tmux_socket;
+  const { task_id } = await call("POST", "/v1/tasks", { description: "benchmark" });
   return {
     root,
     pid,
-    deploy: (command) => call("POST", "/v1/agents", { command, cwd: root, env }),
-    kill: (id, cleanup = "delete") => call("POST", `/v1/agents/${id}/kill`, { cleanup }),
-    wait: (id) => call("GET", `/v1/agents/${id}/wait`),
-    async stop() {
-      await call("POST", "/v1/stop", { agents: true });
-      await ended;
-      await rm(root, { recursive: true });
+    tmux_socket,
+    logs: join(workspace, task_id, "logs"),
+    deploy: (script) =>
+      call("POST", "/v1/agents", { task_id, command: ["sh", "-c", script], prompt: PROMPT, cwd: root, env }),
+    /** One report of each kind, after which all five tracked files exist. */
+    async report(id) {
+      await call("POST", `/v1/agents/${id}/progress`, { status: "working", message: "half" });
+      await call("POST", `/v1/agents/${id}/findings`, { finding_type: "note", severity: "low", message: "one" });
+    },
+    /** The receipt; one that proves less than a whole end is an error, whatever was measured. */
+    async kill(id) {
+      const receipt = await call("POST", `/v1/agents/${id}/kill`, { cleanup: "delete" });
+      const { handles, survivors, files_failed, files_deferred } = receipt.cleanup;
+      const left = survivors.length + files_failed.length + files_deferred.length;
+      if (!receipt.success || handles !== "clear" || left > 0)
+        throw new Error(`the end of ${id} left something: ${JSON.stringify(receipt)}`);
+      return receipt;
     },
   };
 }
 
 function call_socket(socketPath, method, path, body) {
   return new Promise((resolve, reject) => {
-    const outgoing = request(
-      { socketPath, method, path, headers: body ? { "content-type": "application/json" } : {} },
-      async (answer) => {
+    const headers = body ? { "content-type": "application/json" } : {};
+    const signal = AbortSignal.timeout(ANSWER_DEADLINE_MS);
+    const outgoing = request({ socketPath, method, path, headers, signal }, async (answer) => {
+      try {
         let text = "";
         for await (const chunk of answer) text += chunk;
         if (answer.statusCode < 400) resolve(JSON.parse(text));
-        else reject(new Error(text));
-      },
-    );
+        else reject(new Error(`${method} ${path}: ${answer.statusCode} ${text}`));
+      } catch (error) {
+        reject(error);
+      }
+    });
     outgoing.once("error", reject);
     outgoing.end(body && JSON.stringify(body));
   });
 }
 
-/** The set-up that people have today: a tmux session with tee, on a private server of the benchmark's own. */
+/** The set-up that people have today, on a private tmux server: `cat prompt | agent | tee log`. */
 export async function start_seed() {
-  const root = await mkdtemp(join(tmpdir(), "sv-seed-"));
-  const tmux = (...args) => run_file("tmux", ["-S", join(root, "t.sock"), "-f", "/dev/null", ...args]);
+  const root = await temporary_directory("sv-seed-");
+  const config = join(root, "tmux.conf");
+  const tmux = (...args) => run_file("tmux", ["-S", join(root, "t.sock"), "-f", config, ...args]);
+  undo.push(() => tmux("kill-server"));
+  // Ours stays up between agents; a seed whose server booted in every round would be measured too slow.
+  await writeFile(config, "set -s exit-empty off\n");
+  await tmux("start-server");
+  const logs = join(root, "logs");
+  await mkdir(logs);
   return {
-    root,
-    async deploy(name, command) {
-      const log = join(root, `${name}.jsonl`);
-      await tmux("new-session", "-d", "-s", name, `${command} | tee '${log}'`);
-      return log;
+    logs,
+    /** The agent's five files. Three of them are made here, as the seed's deploy does; the log by tee. */
+    async deploy(name, script) {
+      const files = ["prompt", "log", "progress", "findings", "deploy"].map((kind) => join(logs, `${name}_${kind}`));
+      const [prompt, log] = files;
+      await writeFile(prompt, PROMPT);
+      await tmux("new-session", "-d", "-s", name, `cat ${quote(prompt)} | sh -c ${quote(script)} | tee ${quote(log)}`);
+      for (const file of files.slice(2)) await writeFile(file, "{}\n");
+      return { log, files };
     },
     /** kill-session, half a second, five deletes: the whole of the seed's protocol. */
     async kill(name, files) {
-      await tmux("kill-session", "-t", name);
+      await tmux("kill-session", "-t", `=${name}`);
       await delay(500);
-      for (const file of files) await rm(file, { force: true });
-    },
-    async stop() {
-      await tmux("kill-server").catch(() => undefined /* it left with its last session */);
-      await rm(root, { recursive: true });
+      for (const file of files) await rm(file);
     },
   };
 }
 
-/** Resolves when the file has at least so many bytes. Woken by the kernel, not by a timer. */
+const quote = (text) => `'${text.replaceAll("'", "'\\''")}'`;
+
+/** Resolves when the file has at least so many bytes. Woken by the kernel alone: no timer, no look without a change. */
 export async function grown_to(path, bytes) {
-  const directory = path.slice(0, path.lastIndexOf("/"));
-  const enough = async () => ((await stat(path).catch(() => null))?.size ?? 0) >= bytes;
-  if (await enough()) return;
+  await next_file(dirname(path), (name) => join(dirname(path), name) === path, bytes).found;
+}
+
+/**
+ * Watches a directory, from the return of this call, for a file that `wanted` accepts to have so many bytes. `found` is
+ * its path; `stop` gives up, for a wait that something else has ended.
+ */
+export function next_file(directory, wanted, bytes = 1) {
   const watcher = watch(directory);
-  try {
-    await new Promise((resolve, reject) => {
-      let looking = false;
-      const look = async () => {
-        if (looking) return;
-        looking = true;
-        if (await enough()) resolve();
-        looking = false;
-      };
-      watcher.on("change", look);
-      watcher.on("error", reject);
-      void look();
-      // A change between two looks is seen by the next one; the last one of all by this.
-      const again = setInterval(look, 20);
-      watcher.on("close", () => clearInterval(again));
-    });
-  } finally {
-    watcher.close();
-  }
+  const found = new Promise((resolve, reject) => {
+    const looking = new Map();
+    const look = async (name) => {
+      if (looking.has(name)) {
+        looking.set(name, "again");
+        return;
+      }
+      // A change during the stat may be newer than its answer, so it is asked again.
+      do {
+        looking.set(name, "now");
+        const facts = await stat(join(directory, name)).catch((error) => {
+          if (error.code !== "ENOENT") throw error;
+          return null;
+        });
+        if (facts && facts.size >= bytes) resolve(join(directory, name));
+      } while (looking.get(name) === "again");
+      looking.delete(name);
+    };
+    const look_if_wanted = (name) => name && wanted(name) && look(name).catch(reject);
+    watcher.on("change", (_kind, name) => look_if_wanted(name));
+    watcher.on("error", reject);
+    watcher.on("close", () => reject(new Error(`nobody waits for a file in ${directory} any more`)));
+    // What was there before the watch began has no event.
+    for (const name of readdirSync(directory)) look_if_wanted(name);
+  });
+  return { found: found.finally(() => watcher.close()), stop: () => watcher.close() };
 }
 
 export async function timed(work) {
@@ -121,15 +191,21 @@ export async function timed(work) {
 
 export function median(values) {
   const sorted = [...values].sort((a, b) => a - b);
-  return sorted[Math.floor(sorted.length / 2)];
+  const middle = sorted.length >> 1;
+  return sorted.length % 2 === 1 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2;
 }
 
-export const spread = (values, digits = 1) =>
-  `${median(values).toFixed(digits)} [${Math.min(...values).toFixed(digits)}–${Math.max(...values).toFixed(digits)}]`;
+/** A row of a table: what was measured, in words for people and in full for programs. */
+export function row(name, samples, digits = 1) {
+  const [low, high] = [Math.min(...samples), Math.max(...samples)].map((value) => value.toFixed(digits));
+  return { name, figure: `${median(samples).toFixed(digits)} [${low}–${high}]`, median: median(samples), samples };
+}
 
 /** The machine and the versions a result belongs to. */
 export async function machine() {
   const tmux = (await run_file("tmux", ["-V"])).stdout.trim();
-  const model = (await readFile("/proc/cpuinfo", "utf8")).match(/model name\s*: (.*)/)?.[1] ?? "unknown cpu";
-  return `${cpus().length} cores (${model}), Node ${process.version}, ${tmux}`;
+  // lsof tells its version on stderr.
+  const lsof = /revision: (\S+)/.exec((await run_file("lsof", ["-v"])).stderr)?.[1] ?? "unknown";
+  const model = /model name\s*: (.*)/.exec(await readFile("/proc/cpuinfo", "utf8"))?.[1] ?? "unknown model";
+  return `${cpus().length} cores (${model}), Node ${process.version}, ${tmux}, lsof ${lsof}`;
 }

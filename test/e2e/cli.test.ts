@@ -218,6 +218,15 @@ describe("without a daemon", () => {
     await supervisor.dispose();
   });
 
+  test("no lsof is said before anything is made", async () => {
+    const supervisor = await TestSupervisor.prepare();
+    await supervisor.shell('mkdir bin && ln -s "$(command -v tmux)" bin/tmux');
+    const ran = await supervisor.cli(["start"], { env: { PATH: `${supervisor.root}/bin` } });
+    expect(ran).toMatchObject({ code: 1, stderr: expect.stringMatching(/^supervisor: lsof is not installed.*\n$/) });
+    expect(existsSync(supervisor.workspace)).toBe(false);
+    await supervisor.dispose();
+  });
+
   test("a workspace whose path is too long for a socket works, and so does one with spaces and umlauts", async () => {
     const supervisor = await TestSupervisor.prepare();
     const deep = `${supervisor.root}/${"a long name with ä ".repeat(8)}/ws`;
