@@ -1,7 +1,7 @@
 // What the benchmarks share: a supervisor of their own, the seed's protocol beside it, waiting for files, medians.
 import { execFile, spawn } from "node:child_process";
-import { readdirSync, watch } from "node:fs";
-import { mkdir, mkdtemp, readFile, rm, stat, writeFile } from "node:fs/promises";
+import { mkdtempSync, readdirSync, watch } from "node:fs";
+import { mkdir, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { request } from "node:http";
 import { cpus, tmpdir } from "node:os";
 import { dirname, join } from "node:path";
@@ -20,23 +20,30 @@ export const READY_AGENT = `echo '{"type":"ready"}'; exec sleep 1000`;
 
 /** What is to be undone, the newest last. Filled before the thing itself is made, so that half a start is undone as well. */
 const undo = [];
+let closed = false;
 
-/** Ends and removes all that was started here. One failure does not keep the others from being undone. */
-export async function clean_up() {
+/**
+ * Ends and removes all that was started here; with `for_good` nothing more can be started. One failure does not keep the
+ * others from being undone.
+ */
+export async function clean_up({ for_good = false } = {}) {
+  closed ||= for_good;
   const failures = [];
   for (let back = undo.pop(); back; back = undo.pop()) await back().catch((error) => failures.push(error));
-  if (failures.length > 0) throw new AggregateError(failures, "not everything was removed");
+  if (failures.length > 0) throw new AggregateError(failures, `not all was removed: ${failures.join("; ")}`);
 }
 
-async function temporary_directory(prefix) {
-  const root = await mkdtemp(join(tmpdir(), prefix));
+/** Made at once, so that no clean-up can come between the directory and its undoing. */
+function temporary_directory(prefix) {
+  if (closed) throw new Error("the benchmark was interrupted");
+  const root = mkdtempSync(join(tmpdir(), prefix));
   undo.push(() => rm(root, { recursive: true, force: true }));
   return root;
 }
 
 /** A supervisor on a temporary workspace, with one task. Its sockets lie in the same directory. */
 export async function start_supervisor() {
-  const root = await temporary_directory("sv-bench-");
+  const root = temporary_directory("sv-bench-");
   const env = { PATH: process.env.PATH, HOME: root, LANG: "C.UTF-8", XDG_RUNTIME_DIR: root };
   const workspace = join(root, "ws");
   // Detached: Ctrl-C must reach the benchmark alone, which then stops the supervisor with its agents.
@@ -113,7 +120,7 @@ function call_socket(socketPath, method, path, body) {
 
 /** The set-up that people have today, on a private tmux server: `cat prompt | agent | tee log`. */
 export async function start_seed() {
-  const root = await temporary_directory("sv-seed-");
+  const root = temporary_directory("sv-seed-");
   const config = join(root, "tmux.conf");
   const tmux = (...args) => run_file("tmux", ["-S", join(root, "t.sock"), "-f", config, ...args]);
   undo.push(() => tmux("kill-server"));

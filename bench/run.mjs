@@ -33,25 +33,22 @@ async function measure({ names, options, json }) {
   if (!json) console.log(results.machine);
   for (const name of names) {
     const { run } = await import(`./${name}.mjs`);
-    try {
-      results.benchmarks[name] = await run(options);
-    } finally {
-      await clean_up();
-    }
+    results.benchmarks[name] = await run(options);
+    await clean_up();
     if (!json) print(results.benchmarks[name]);
   }
   if (json) console.log(JSON.stringify(results));
 }
 
-for (const [signal, number] of [
-  ["SIGINT", 2],
-  ["SIGTERM", 15],
-]) {
-  process.once(signal, () => {
-    clean_up()
-      .catch((error) => console.error(`bench: ${error}`))
-      .finally(() => process.exit(128 + number));
-  });
+/** Removes everything, then leaves: whatever a benchmark still waits for must not keep the shell waiting. */
+async function leave(code) {
+  try {
+    await clean_up({ for_good: true });
+  } catch (error) {
+    console.error(`bench: ${error.message}`);
+    process.exit(code || 1);
+  }
+  process.exit(code);
 }
 
 let request;
@@ -61,11 +58,19 @@ try {
   console.error(`bench: ${error.message}`);
   process.exit(2);
 }
-try {
-  await measure(request);
-  // Whatever a benchmark still holds open here must not keep the shell waiting.
-  process.exit(0);
-} catch (error) {
-  console.error(`bench: ${error.stack}`);
-  process.exit(1);
+let interrupted = false;
+for (const [signal, number] of Object.entries({ SIGINT: 2, SIGTERM: 15, SIGHUP: 1 })) {
+  process.on(signal, () => {
+    // A second Ctrl-C must not cut the removal short.
+    if (!interrupted) void leave(128 + number);
+    interrupted = true;
+  });
 }
+const code = await measure(request).then(
+  () => 0,
+  (error) => {
+    if (!interrupted) console.error(`bench: ${error.stack}`);
+    return 1;
+  },
+);
+if (!interrupted) await leave(code);

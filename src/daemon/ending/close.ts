@@ -7,7 +7,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import { end_family, signal_process } from "../../containment/end-family.ts";
 import { type AgentRecord, type Ending, is_foreign } from "../../contract/agent.ts";
 import { is_errno, message_of } from "../../contract/errors.ts";
-import { exit_record_path, host_socket } from "../../contract/paths.ts";
+import { exit_record_path, host_socket, host_stderr } from "../../contract/paths.ts";
 import { type ClosedReport, closed_report } from "../../contract/receipt.ts";
 import { boot_id, is_alive } from "../../drivers/procfs.ts";
 import { has_session, kill_session } from "../../drivers/tmux.ts";
@@ -148,7 +148,10 @@ async function release(services: Services, agent: AgentRecord, link: HostLink | 
     while (is_alive(host) && performance.now() < deadline) await delay(2);
     if (is_alive(host)) signal_process(host, "SIGKILL");
   }
-  await rm(host?.socket ?? host_socket(services.runtime_dir, agent.id), { force: true });
+  const socket = host?.socket ?? host_socket(services.runtime_dir, agent.id);
+  // What a host leaves in the runtime directory when it, or the daemon that started it, was killed.
+  const leftovers = [socket, `${socket}.new`, `${socket}.out`, host_stderr(services.runtime_dir, agent.id)];
+  await Promise.all(leftovers.map((path) => rm(path, { force: true })));
 }
 
 /** True when the session is known to be gone. */
