@@ -40,8 +40,15 @@ async function measure({ names, options, json }) {
   if (json) console.log(JSON.stringify(results));
 }
 
-/** Removes everything, then leaves: whatever a benchmark still waits for must not keep the shell waiting. */
-async function leave(code) {
+let leaving = null;
+/** Once: a second Ctrl-C must not cut the removal short. */
+const leave = (code) => {
+  leaving ??= remove_and_exit(code);
+  return leaving;
+};
+
+/** Whatever a benchmark still waits for must not keep the shell waiting, hence the exit. */
+async function remove_and_exit(code) {
   try {
     await clean_up({ for_good: true });
   } catch (error) {
@@ -58,19 +65,14 @@ try {
   console.error(`bench: ${error.message}`);
   process.exit(2);
 }
-let interrupted = false;
 for (const [signal, number] of Object.entries({ SIGINT: 2, SIGTERM: 15, SIGHUP: 1 })) {
-  process.on(signal, () => {
-    // A second Ctrl-C must not cut the removal short.
-    if (!interrupted) void leave(128 + number);
-    interrupted = true;
-  });
+  process.on(signal, () => void leave(128 + number));
 }
 const code = await measure(request).then(
   () => 0,
   (error) => {
-    if (!interrupted) console.error(`bench: ${error.stack}`);
+    if (!leaving) console.error(`bench: ${error.stack}`);
     return 1;
   },
 );
-if (!interrupted) await leave(code);
+await leave(code);

@@ -66,7 +66,10 @@ export async function end_family(spec: FamilySpec, options: EndFamilyOptions): P
   const grace_ends = began + options.grace_ms;
   let pause = FIRST_LOOK_MS;
   while (members.length > 0 && performance.now() < grace_ends && !options.hurry?.aborted) {
-    const fresh = members.filter((one) => !asked.has(key(one)));
+    // What appears after the first signal is mostly what a handler runs in order to end well: it is asked only when nobody
+    // who was asked is left.
+    const working = members.some((one) => asked.has(key(one)));
+    const fresh = working ? [] : members;
     send(fresh, options.signal);
     // A stopped process (Ctrl-Z, SIGSTOP) would not see the signal before it is continued.
     for (const one of members) if (one.state === "T" || one.state === "t") signal_process(one, "SIGCONT");

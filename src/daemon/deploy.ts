@@ -1,5 +1,5 @@
 /**
- * The beginning of an agent: validate, write prompt and a durable `deploying` entry, start the session, wait for its host,
+ * The beginning of an agent: validate, write a durable `deploying` entry and the files, start the session, wait for its host,
  * launch. Nothing ever runs that the registry does not know; a failure at any step undoes the earlier ones and says why.
  */
 import { randomBytes } from "node:crypto";
@@ -45,13 +45,14 @@ export async function deploy(services: Services, request: DeployRequest): Promis
   let step = "writing its files";
   try {
     const files = agent.tracked_files;
-    undo.push(() => Promise.all(Object.values(files).map((path) => rm(path, { force: true }))));
-    await write_new(files.prompt_file as string, request.prompt ?? "");
-    await write_new(files.deploy_log as string, `${JSON.stringify(deploy_log(agent), null, 2)}\n`);
     step = "registering it";
     undo.push(() => registry.remove(agent));
     services.deploys.set(agent.id, finished.promise);
     await registry.add(task, agent);
+    step = "writing its files";
+    undo.push(() => Promise.all(Object.values(files).map((path) => rm(path, { force: true }))));
+    await write_new(files.prompt_file as string, request.prompt ?? "");
+    await write_new(files.deploy_log as string, `${JSON.stringify(deploy_log(agent), null, 2)}\n`);
     step = "starting its session";
     undo.push(() => remove_session(services, agent));
     const stderr = host_stderr(services.runtime_dir, agent.id);
@@ -128,7 +129,7 @@ function new_agent(registry: Registry, task: Task, request: DeployRequest, paren
     status: "deploying",
     started_at: now.toISOString(),
     last_update: now.toISOString(),
-    prompt: prompt.length > PROMPT_EXCERPT ? `${prompt.slice(0, PROMPT_EXCERPT)}...` : prompt,
+    prompt: excerpt(prompt),
     tracked_files: tracked_files_of(task.dir, id, request.stdout === "pipe"),
     command: request.command,
     cwd: request.cwd,
@@ -139,6 +140,12 @@ function new_agent(registry: Registry, task: Task, request: DeployRequest, paren
     cookie: randomBytes(16).toString("hex"),
     task_id: task.task_id,
   });
+}
+
+/** Cut in the middle of a character, or given half of one, text is not JSON for every reader: Buffer mends it. */
+function excerpt(prompt: string): string {
+  const text = prompt.length > PROMPT_EXCERPT ? `${prompt.slice(0, PROMPT_EXCERPT)}...` : prompt;
+  return Buffer.from(text).toString();
 }
 
 /** What a person finds beside the log: everything but the environment. */

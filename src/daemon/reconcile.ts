@@ -25,8 +25,13 @@ export async function reconcile(services: Services): Promise<Reconciled> {
   const unfinished = services.registry.agents().filter((agent) => !is_foreign(agent) && is_unfinished(agent));
   await Promise.all(
     unfinished.map(async (agent) => {
-      if (await adopt(services, agent)) result.adopted++;
-      else result.ending++;
+      try {
+        if (await adopt(services, agent)) result.adopted++;
+        else result.ending++;
+      } catch (error) {
+        // One agent that cannot be judged must not keep the others from their supervisor; nothing of it is touched.
+        services.log.error({ agent_id: agent.id, error: message_of(error) }, "an agent could not be taken up again");
+      }
     }),
   );
   return result;

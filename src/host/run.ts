@@ -35,6 +35,8 @@ export async function run_host(options: HostOptions): Promise<void> {
   const host = process_ref_of(process.pid) as ProcessRef;
   let phase: HostPhase = "waiting";
   let agent: Agent | null = null;
+  /** Resolves when the start of the agent worked or failed. */
+  let starting: Promise<void> = Promise.resolve();
   let closed: ClosedReport | null = null;
   let ended: Promise<void> | null = null;
   const hurry = new AbortController();
@@ -58,6 +60,8 @@ export async function run_host(options: HostOptions): Promise<void> {
     if (phase !== "waiting")
       throw Object.assign(new Error(`the host already runs ${options.agent_id}`), { code: "invalid_request" });
     phase = "running";
+    const started = deferred();
+    starting = started.promise;
     try {
       agent = await start_agent(spec, {
         fifo: `${options.socket}.out`,
@@ -66,6 +70,8 @@ export async function run_host(options: HostOptions): Promise<void> {
     } catch (error) {
       phase = "waiting";
       throw Object.assign(error as Error, { code: "launch_failed" });
+    } finally {
+      started.resolve();
     }
     launched.resolve();
     void agent.exited.then((exit) => {
@@ -79,7 +85,9 @@ export async function run_host(options: HostOptions): Promise<void> {
   function end(cause: EndCause, grace_ms: number, signal: NodeJS.Signals): void {
     const deadline = performance.now() + grace_ms;
     if (!agent) {
-      launched.resolve();
+      // An agent that is just being started is ended as soon as it is there.
+      if (phase === "running") void starting.then(() => end(cause, grace_ms, signal));
+      else launched.resolve();
       return;
     }
     if (deadline < grace_ends && ended !== null) setTimeout(() => hurry.abort(), grace_ms).unref();

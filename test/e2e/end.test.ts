@@ -31,6 +31,41 @@ describe("an end", () => {
     expect(existsSync(agent.tracked_files.log_file as string)).toBe(false);
   });
 
+  test("lets the agent's TERM handler run programs to their end, within the grace", async () => {
+    const script = "trap 'seq 1 50000; exit 3' TERM; echo ready; while :; do sleep 0.05; done";
+    const agent = await supervisor.deploy({ command: ["bash", "-c", script] });
+    await supervisor.printed(agent, "ready");
+    const receipt = await supervisor.client.call("kill", { params: { agent: agent.id }, body: { cleanup: "keep" } });
+    expect(receipt.exit.code).toBe(3);
+    expect((await supervisor.log_text(agent)).endsWith("\n49999\n50000\n")).toBe(true);
+  });
+
+  test("drains a terminal that was stopped with C-s", async () => {
+    const agent = await supervisor.deploy({
+      command: ["bash", "-c", "echo ready; read -r; seq 1 20000"],
+      mode: "interactive",
+    });
+    await supervisor.printed(agent, "ready");
+    const send = (text: string, enter: boolean) =>
+      supervisor.client.call("send", { params: { agent: agent.id }, body: { text, enter } });
+    await send("", true);
+    await send("\x13", false);
+    const receipt = await supervisor.client.call("kill", { params: { agent: agent.id }, body: { grace_ms: 300 } });
+    expect(receipt).toMatchObject({ success: true, notes: [] });
+    expect(receipt.cleanup.bytes_read).toBe(receipt.cleanup.bytes_logged);
+  });
+
+  test("of all agents does not stumble over a deploy that fails meanwhile", async () => {
+    const failing = supervisor.deploy({ command: ["/bin/sleep", "x".repeat(200_000)] }).catch((error) => error.code);
+    await eventually(
+      "the deploy to be registered",
+      async () => (await supervisor.client.call("list_agents")).length > 0,
+    );
+    expect((await supervisor.client.call("kill_many", { body: { all: true } })).success).toBe(true);
+    expect(await failing).toBe("launch_failed");
+    expect(await supervisor.client.call("list_agents", { query: { all: true } })).toEqual([]);
+  });
+
   test("takes helpers along that went to the background, under nohup and into a session of their own", async () => {
     const agent = await supervisor.deploy({ command: [fixture("leaves-helpers")] });
     await supervisor.printed(agent, "ready");

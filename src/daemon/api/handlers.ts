@@ -136,14 +136,13 @@ export const HANDLERS: Handlers = {
   events: async (services, { query }, signal) => event_stream(services.events, query.follow, signal),
   stop: async (services, { body }) => {
     services.stopping = body.agents || services.stopping;
-    const receipts = body.agents
-      ? await kill_all(services, () => true, {
-          reason: "the supervisor was told to stop its agents",
-          cleanup: "archive",
-        })
-      : [];
-    services.request_stop();
-    return { agents_running: services.registry.agents().filter((agent) => !is_ended(agent.status)).length, receipts };
+    try {
+      const options = { reason: "the supervisor was told to stop its agents", cleanup: "archive" } as const;
+      const receipts = body.agents ? await kill_all(services, () => true, options) : [];
+      return { agents_running: services.registry.agents().filter((agent) => !is_ended(agent.status)).length, receipts };
+    } finally {
+      services.request_stop();
+    }
   },
 };
 

@@ -114,6 +114,11 @@ export class Registry {
     );
   }
 
+  /** False for an agent whose deploy was undone. */
+  has(agent: AgentRecord): boolean {
+    return [...this.tasks.values()].some((task) => task.agents.get(agent.id) === agent);
+  }
+
   task_of(agent: AgentRecord): Task {
     for (const task of this.tasks.values()) if (task.agents.get(agent.id) === agent) return task;
     throw new SupervisorError("internal", `${agent.id} belongs to no task`);
