@@ -1,5 +1,5 @@
 /** Kills: one agent, all of a task, all. A kill during a deploy waits for the deploy; a kill during an end joins it. */
-import type { AgentRecord } from "../contract/agent.ts";
+import { type AgentRecord, is_foreign } from "../contract/agent.ts";
 import { message_of, SupervisorError } from "../contract/errors.ts";
 import type { CleanupPolicy, Receipt } from "../contract/receipt.ts";
 import { is_ended } from "../contract/status.ts";
@@ -24,13 +24,15 @@ export async function kill_agent(services: Services, agent: AgentRecord, options
   });
 }
 
-/** Kills every living agent that fits. Each has its own receipt. */
+/** Kills every living agent of ours that fits. An entry of another program is killed only when it is named. Each has its own receipt. */
 export async function kill_all(
   services: Services,
   fits: (agent: AgentRecord) => boolean,
   options: KillOptions,
 ): Promise<Receipt[]> {
-  const living = services.registry.agents().filter((agent) => !is_ended(agent.status) && fits(agent));
+  const living = services.registry
+    .agents()
+    .filter((agent) => !is_foreign(agent) && !is_ended(agent.status) && fits(agent));
   const receipts = living.map(async (agent) => {
     await services.deploys.get(agent.id);
     // A deploy that failed meanwhile was undone: there is nothing to end.

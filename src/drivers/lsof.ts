@@ -30,6 +30,9 @@ export async function lsof(
   });
   if (result.code === "ENOENT") return { ok: false, reason: "lsof is not installed" };
   if (result.timedOut) return { ok: false, reason: `lsof did not answer in ${DEADLINE_MS} ms` };
+  // An answer that was cut short may lack the very holder that matters, canary or not.
+  if (result.signal) return { ok: false, reason: `lsof was ended by ${result.signal}` };
+  if (result.isMaxBuffer) return { ok: false, reason: "lsof's answer was too long and was cut" };
   const all = parse_lsof(String(result.stdout ?? ""));
   if (!all.some((one) => one.inode === canary.inode && one.pid === canary.pid)) {
     return {
