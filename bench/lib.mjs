@@ -1,6 +1,6 @@
 // What the benchmarks share: a supervisor of their own, the seed's protocol beside it, waiting for files, medians.
 import { execFile, spawn } from "node:child_process";
-import { mkdtempSync, readdirSync, watch } from "node:fs";
+import { mkdtempSync, readdirSync, statSync, watch } from "node:fs";
 import { mkdir, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { request } from "node:http";
 import { cpus, tmpdir } from "node:os";
@@ -10,10 +10,11 @@ import { setTimeout as delay } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 
-export const run_file = promisify(execFile);
 const SUPERVISOR = fileURLToPath(new URL("../dist/supervisor.js", import.meta.url));
-/** A request that is not answered by then hangs: the longest, a stop with agents, takes seconds. In ms. */
-const ANSWER_DEADLINE_MS = 60_000;
+/** Every wait fails by then and says what for: the longest, a slow tee's 200 MB or a stop with agents, takes seconds. In ms. */
+const DEADLINE_MS = 60_000;
+/** Runs a program to its end. */
+export const run_file = (program, args) => promisify(execFile)(program, args, { timeout: DEADLINE_MS });
 const PROMPT = "a short prompt, read from stdin\n";
 /** An agent that prints a line at once and then idles until TERM or HUP ends it. */
 export const READY_AGENT = `echo '{"type":"ready"}'; exec sleep 1000`;
@@ -67,10 +68,11 @@ export async function start_supervisor() {
       throw error;
     }
   });
-  const line = await Promise.race([
+  const ready = Promise.race([
     new Promise((resolve) => createInterface({ input: child.stdout }).once("line", resolve)),
     ended.then((code) => Promise.reject(new Error(`the supervisor ended with ${code} before it was ready`))),
   ]);
+  const line = await in_time(ready, () => "the supervisor's ready line");
   const { socket, pid } = JSON.parse(line);
   call = (method, path, body) => call_socket(socket, method, path, body);
   tmux_socket = (await call("GET", "/healthz")).tmux_socket;
@@ -102,7 +104,7 @@ export async function start_supervisor() {
 function call_socket(socketPath, method, path, body) {
   return new Promise((resolve, reject) => {
     const headers = body ? { "content-type": "application/json" } : {};
-    const signal = AbortSignal.timeout(ANSWER_DEADLINE_MS);
+    const signal = AbortSignal.timeout(DEADLINE_MS);
     const outgoing = request({ socketPath, method, path, headers, signal }, async (answer) => {
       try {
         let text = "";
@@ -187,7 +189,23 @@ export function next_file(directory, wanted, bytes = 1) {
     // What was there before the watch began has no event.
     for (const name of readdirSync(directory)) look_if_wanted(name);
   });
-  return { found: found.finally(() => watcher.close()), stop: () => watcher.close() };
+  const in_directory = () => readdirSync(directory).map((name) => `${name} (${statSync(join(directory, name)).size})`);
+  const waited_for = () => `${bytes} bytes in ${directory}, where there is: ${in_directory().join(", ") || "nothing"}`;
+  return { found: in_time(found, waited_for).finally(() => watcher.close()), stop: () => watcher.close() };
+}
+
+/** The promise, or an error that says what was waited for. */
+export async function in_time(promise, waited_for) {
+  const timer = new AbortController();
+  const late = delay(DEADLINE_MS, undefined, { signal: timer.signal }).then(() => {
+    throw new Error(`waited ${DEADLINE_MS} ms for ${waited_for()}`);
+  });
+  try {
+    return await Promise.race([promise, late]);
+  } finally {
+    timer.abort();
+    late.catch(() => undefined);
+  }
 }
 
 export async function timed(work) {

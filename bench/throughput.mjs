@@ -5,7 +5,7 @@ import { constants, createReadStream, openSync, writeSync } from "node:fs";
 import { rm } from "node:fs/promises";
 import { Socket } from "node:net";
 import { join } from "node:path";
-import { grown_to, median, row, run_file, start_seed, start_supervisor } from "./lib.mjs";
+import { grown_to, in_time, median, row, run_file, start_seed, start_supervisor } from "./lib.mjs";
 
 const LINE = "0123456789".repeat(10).slice(0, 99);
 const LINES = 2_000_000;
@@ -63,7 +63,7 @@ async function make_gate(path) {
     agent: `read -r word <'${begin}'; yes ${LINE} | head -n ${LINES}; echo >'${printed}'; exec sleep 1000`,
     async pass() {
       writeSync(descriptor, "begin\n");
-      await said;
+      await in_time(said, () => "the agent to have printed");
       word.destroy();
       await Promise.all([begin, printed].map((name) => rm(name)));
     },
