@@ -3,13 +3,22 @@ import { Command, CommanderError } from "commander";
 import { discover } from "../client/discover.ts";
 import { type Environment, workspace_of } from "../config.ts";
 import { message_of, SupervisorError } from "../contract/errors.ts";
-import { agent_commands } from "./commands/agents.ts";
 import { attach_command } from "./commands/attach.ts";
 import { completion_command } from "./commands/completion.ts";
-import { daemon_commands } from "./commands/daemon.ts";
 import { deploy_command } from "./commands/deploy.ts";
-import { stream_commands } from "./commands/logs.ts";
-import { report_commands } from "./commands/reports.ts";
+import { events_command } from "./commands/events.ts";
+import { finding_command } from "./commands/finding.ts";
+import { gc_command } from "./commands/gc.ts";
+import { kill_command } from "./commands/kill.ts";
+import { logs_command } from "./commands/logs.ts";
+import { progress_command } from "./commands/progress.ts";
+import { ps_command } from "./commands/ps.ts";
+import { send_command } from "./commands/send.ts";
+import { status_command } from "./commands/status.ts";
+import { stop_command } from "./commands/stop.ts";
+import { task_command } from "./commands/task.ts";
+import { verify_command } from "./commands/verify.ts";
+import { wait_command } from "./commands/wait.ts";
 import type { Context } from "./context.ts";
 
 export interface Invocation {
@@ -52,16 +61,30 @@ export async function run_cli({ argv, env, cwd }: Invocation): Promise<number> {
   }
 }
 
+/** In the order in which the help shows them. */
+const COMMANDS = [
+  deploy_command,
+  ps_command,
+  status_command,
+  logs_command,
+  attach_command,
+  send_command,
+  wait_command,
+  kill_command,
+  progress_command,
+  finding_command,
+  task_command,
+  verify_command,
+  gc_command,
+  events_command,
+  stop_command,
+];
+
 async function add_commands(program: Command, context: Context, argv: string[]): Promise<void> {
   const called = argv.find((word) => ["start", "demo", "doctor"].includes(word));
   const all = called === undefined && argv.some((word) => ["--help", "-h", "help", "completion"].includes(word));
   if (all || called === "start") (await import("./commands/start.ts")).start_command(program, context);
-  deploy_command(program, context);
-  agent_commands(program, context);
-  stream_commands(program, context);
-  attach_command(program, context);
-  report_commands(program, context);
-  daemon_commands(program, context);
+  for (const add of COMMANDS) add(program, context);
   if (all || called === "doctor") (await import("./commands/doctor.ts")).doctor_command(program, context);
   if (all || called === "demo") (await import("./commands/demo.ts")).demo_command(program, context);
   completion_command(program);

@@ -13,7 +13,7 @@ import { deferred } from "../contract/deferred.ts";
 import { is_errno, message_of, SupervisorError } from "../contract/errors.ts";
 import type { LaunchSpec } from "../contract/host-protocol.ts";
 import { new_agent_id, session_name } from "../contract/ids.ts";
-import type { DeployRequest } from "../contract/operations.ts";
+import type { DeployRequest } from "../contract/operations/agents.ts";
 import { exit_record_path, host_socket, host_stderr, tracked_files_of } from "../contract/paths.ts";
 import { boot_id } from "../drivers/procfs.ts";
 import { kill_session, new_session } from "../drivers/tmux.ts";

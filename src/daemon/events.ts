@@ -1,6 +1,6 @@
 /** What happened, as it happens: kept for a while for those who come late, and handed to everybody who listens. */
 import { EventEmitter } from "node:events";
-import type { SupervisorEvent } from "../contract/operations.ts";
+import type { SupervisorEvent } from "../contract/operations/supervisor.ts";
 
 /** How many past events are kept for `events` without -f. */
 const KEPT = 500;

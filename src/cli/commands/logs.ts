@@ -1,13 +1,10 @@
-/** `supervisor logs` and `supervisor events`: streams from the daemon. */
-import { pipeline } from "node:stream/promises";
-import { StringDecoder } from "node:string_decoder";
+/** `supervisor logs`: what an agent printed. */
 import { type Command, Option } from "commander";
-import { is_errno, message_of, SupervisorError } from "../../contract/errors.ts";
 import type { Context } from "../context.ts";
-import { printable } from "../output.ts";
+import { copy_out } from "../copy-out.ts";
 import { whole_number } from "../values.ts";
 
-export function stream_commands(program: Command, context: Context): void {
+export function logs_command(program: Command, context: Context): void {
   program
     .command("logs")
     .description("what the agent printed")
@@ -38,26 +35,4 @@ export function stream_commands(program: Command, context: Context): void {
         await copy_out(stream, process.stdout.isTTY === true && !options.raw);
       },
     );
-  program
-    .command("events")
-    .description("what happened, one JSON object a line")
-    .option("-f, --follow", "go on", false)
-    .action(async (options: { follow: boolean }) => {
-      const stream = await (await context.client()).stream("events", { query: { follow: options.follow } });
-      await copy_out(stream, process.stdout.isTTY === true);
-    });
-}
-
-/** Copies to stdout; for a person's terminal without control codes. A reader that leaves (`| head`) is no error. */
-async function copy_out(stream: AsyncIterable<Buffer>, for_a_person: boolean): Promise<void> {
-  const decoder = new StringDecoder("utf8");
-  const shown = async function* (chunks: AsyncIterable<Buffer>) {
-    for await (const chunk of chunks) yield for_a_person ? printable(decoder.write(chunk)) : chunk;
-  };
-  try {
-    await pipeline(stream, shown, process.stdout, { end: false });
-  } catch (error) {
-    if (is_errno(error, "EPIPE")) return;
-    throw new SupervisorError("daemon_gone", `the supervisor went away while it answered (${message_of(error)})`);
-  }
 }

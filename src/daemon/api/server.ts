@@ -11,7 +11,8 @@ import { errno_of, message_of, SupervisorError } from "../../contract/errors.ts"
 import { OPERATIONS, type OperationName } from "../../contract/operations.ts";
 import type { Services } from "../services.ts";
 import { VERSION } from "../version.ts";
-import { HANDLERS, type Handlers, type Stream } from "./handlers.ts";
+import type { Handlers, Stream } from "./handler.ts";
+import { HANDLERS } from "./handlers.ts";
 
 /** A prompt may have 8 MB; in JSON it may be longer. */
 const BODY_LIMIT_BYTES = 32 * 1024 * 1024;

@@ -1,7 +1,7 @@
 /** Lines out of bytes, and what is shown of them: filtered, as JSON, or as a person reads them. */
 import { RE2JS } from "re2js";
 import { message_of, SupervisorError } from "../../contract/errors.ts";
-import type { LogFormat } from "../../contract/operations.ts";
+import type { LogFormat } from "../../contract/operations/output.ts";
 
 /** A longer line is cut, and says so: one line must not fill the memory. In bytes. */
 const LINE_LIMIT = 1024 * 1024;

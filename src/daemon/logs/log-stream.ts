@@ -5,7 +5,7 @@ import { basename, join } from "node:path";
 import { createGunzip } from "node:zlib";
 import type { AgentRecord } from "../../contract/agent.ts";
 import { is_errno, SupervisorError } from "../../contract/errors.ts";
-import type { LogQuery } from "../../contract/operations.ts";
+import type { LogQuery } from "../../contract/operations/output.ts";
 import { trash_dir } from "../../contract/paths.ts";
 import { is_ended } from "../../contract/status.ts";
 import { archived_path } from "../ending/remove.ts";

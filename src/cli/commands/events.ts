@@ -1,0 +1,15 @@
+/** `supervisor events`: what happened. */
+import type { Command } from "commander";
+import type { Context } from "../context.ts";
+import { copy_out } from "../copy-out.ts";
+
+export function events_command(program: Command, context: Context): void {
+  program
+    .command("events")
+    .description("what happened, one JSON object a line")
+    .option("-f, --follow", "go on", false)
+    .action(async (options: { follow: boolean }) => {
+      const stream = await (await context.client()).stream("events", { query: { follow: options.follow } });
+      await copy_out(stream, process.stdout.isTTY === true);
+    });
+}

@@ -1,0 +1,37 @@
+/** `supervisor finding`: an agent says what it found. */
+import type { Command } from "commander";
+import { message_of, SupervisorError } from "../../contract/errors.ts";
+import type { Context } from "../context.ts";
+import { print_json } from "../output.ts";
+import { reporter } from "../reporter.ts";
+
+export function finding_command(program: Command, context: Context): void {
+  program
+    .command("finding")
+    .description("report a finding")
+    .requiredOption("--type <type>")
+    .requiredOption("--severity <severity>")
+    .requiredOption("--message <text>")
+    .option("--data <json>", "a JSON object", "{}")
+    .option("--agent <id>", "default: SUPERVISOR_AGENT_ID")
+    .action(async (options: { type: string; severity: string; message: string; data: string; agent?: string }) => {
+      const body = {
+        finding_type: options.type,
+        severity: options.severity,
+        message: options.message,
+        data: parse_object(options.data),
+      };
+      const answer = await (await context.client()).call("finding", { params: reporter(context, options.agent), body });
+      if (context.json()) print_json(answer);
+    });
+}
+
+function parse_object(text: string): Record<string, unknown> {
+  try {
+    const value: unknown = JSON.parse(text);
+    if (value && typeof value === "object" && !Array.isArray(value)) return value as Record<string, unknown>;
+  } catch (error) {
+    throw new SupervisorError("invalid_request", `--data is not JSON: ${message_of(error)}`);
+  }
+  throw new SupervisorError("invalid_request", "--data must be a JSON object");
+}

@@ -1,0 +1,60 @@
+/** `supervisor kill`: ends agents, with receipts. */
+import { type Command, Option } from "commander";
+import { SupervisorError } from "../../contract/errors.ts";
+import type { Receipt } from "../../contract/receipt.ts";
+import type { Context } from "../context.ts";
+import { print, print_json, receipt_text } from "../output.ts";
+import { whole_number } from "../values.ts";
+
+export function kill_command(program: Command, context: Context): void {
+  program
+    .command("kill")
+    .description("end agents: processes, streams, handles, files; answers with the receipt")
+    .argument("[agents...]")
+    .option("--task <id>", "all agents of a task")
+    .option("--all", "all agents", false)
+    .option("--reason <text>", "why; stands in the receipt", "killed on request")
+    .option("--grace <ms>", "how long they may take after TERM", whole_number)
+    .addOption(
+      new Option("--cleanup <policy>", "what becomes of their files")
+        .choices(["delete", "archive", "keep"])
+        .default("delete"),
+    )
+    .action(
+      async (
+        ids: string[],
+        options: { task?: string; all: boolean; reason: string; grace?: number; cleanup: "delete" },
+      ) => kill(context, ids, options),
+    );
+}
+
+async function kill(
+  context: Context,
+  ids: string[],
+  {
+    task,
+    all,
+    reason,
+    grace,
+    cleanup,
+  }: { task?: string; all: boolean; reason: string; grace?: number; cleanup: "delete" },
+): Promise<void> {
+  const ways = [ids.length > 0, task !== undefined, all].filter(Boolean).length;
+  if (ways !== 1) throw new SupervisorError("invalid_request", "say which agents: ids, or --task ID, or --all");
+  const client = await context.client();
+  const options = { reason, grace_ms: grace, cleanup };
+  let receipts: Receipt[];
+  if (ids.length > 0) {
+    // Every id is looked up before the first agent is touched.
+    const agents = await Promise.all(ids.map((id) => client.call("get_agent", { params: { agent: id } })));
+    receipts = await Promise.all(
+      agents.map((agent) => client.call("kill", { params: { agent: agent.id }, body: options })),
+    );
+  } else {
+    receipts = (await client.call("kill_many", { body: { ...options, task_id: task, all } })).receipts;
+  }
+  const success = receipts.every((one) => one.success);
+  if (context.json()) print_json(ids.length === 1 ? receipts[0] : { success, receipts });
+  else print(receipts.length === 0 ? "no agents were running" : receipts.map(receipt_text).join("\n"));
+  context.exit_code(success ? 0 : 1);
+}

@@ -1,0 +1,24 @@
+/** `supervisor progress`: an agent says how far it is. */
+import type { Command } from "commander";
+import type { Context } from "../context.ts";
+import { print_json } from "../output.ts";
+import { reporter } from "../reporter.ts";
+import { whole_number } from "../values.ts";
+
+export function progress_command(program: Command, context: Context): void {
+  program
+    .command("progress")
+    .description("report progress; status 'completed' or 'failed' ends the agent")
+    .requiredOption("--status <status>")
+    .requiredOption("--message <text>")
+    .option("--progress <percent>", "0 to 100", whole_number)
+    .option("--agent <id>", "default: SUPERVISOR_AGENT_ID")
+    .action(async (options: { status: string; message: string; progress?: number; agent?: string }) => {
+      const { status, message, progress } = options;
+      const answer = await (await context.client()).call("progress", {
+        params: reporter(context, options.agent),
+        body: { status, message, progress },
+      });
+      if (context.json()) print_json(answer);
+    });
+}

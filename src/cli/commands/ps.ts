@@ -1,0 +1,37 @@
+/** `supervisor ps`: agents. */
+import type { Command } from "commander";
+import pretty_ms from "pretty-ms";
+import type { AgentRecord } from "../../contract/agent.ts";
+import type { Context } from "../context.ts";
+import { cell, print, print_json, table } from "../output.ts";
+
+export function ps_command(program: Command, context: Context): void {
+  program
+    .command("ps")
+    .description("running agents")
+    .option("-a, --all", "also those that ended", false)
+    .option("--task <id>", "only those of one task")
+    .action(async (options: { all: boolean; task?: string }) => {
+      const agents = await (await context.client()).call("list_agents", {
+        query: { all: options.all, task: options.task },
+      });
+      if (context.json()) return print_json(agents);
+      print(
+        agents.length === 0
+          ? `no agents${options.all ? "" : " are running"}`
+          : table(["AGENT", "STATUS", "AGE", "PROGRESS", "COMMAND"], agents.map(ps_row)),
+      );
+    });
+}
+
+function ps_row(agent: AgentRecord): string[] {
+  const until = agent.ended_at ? Date.parse(agent.ended_at) : Date.now();
+  const age = agent.started_at ? pretty_ms(Math.max(0, until - Date.parse(agent.started_at)), { compact: true }) : "";
+  return [
+    cell(agent.id, 80),
+    cell(agent.status, 12),
+    age,
+    `${agent.progress} %`,
+    cell(agent.command.join(" ") || agent.prompt, 60),
+  ];
+}

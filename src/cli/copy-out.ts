@@ -1,0 +1,19 @@
+/** A stream from the daemon onto stdout. */
+import { pipeline } from "node:stream/promises";
+import { StringDecoder } from "node:string_decoder";
+import { is_errno, message_of, SupervisorError } from "../contract/errors.ts";
+import { printable } from "./output.ts";
+
+/** Copies to stdout; for a person's terminal without control codes. A reader that leaves (`| head`) is no error. */
+export async function copy_out(stream: AsyncIterable<Buffer>, for_a_person: boolean): Promise<void> {
+  const decoder = new StringDecoder("utf8");
+  const shown = async function* (chunks: AsyncIterable<Buffer>) {
+    for await (const chunk of chunks) yield for_a_person ? printable(decoder.write(chunk)) : chunk;
+  };
+  try {
+    await pipeline(stream, shown, process.stdout, { end: false });
+  } catch (error) {
+    if (is_errno(error, "EPIPE")) return;
+    throw new SupervisorError("daemon_gone", `the supervisor went away while it answered (${message_of(error)})`);
+  }
+}

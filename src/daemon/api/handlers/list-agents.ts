@@ -1,0 +1,9 @@
+import { is_ended } from "../../../contract/status.ts";
+import type { Handler } from "../handler.ts";
+
+export const list_agents: Handler<"list_agents"> = async ({ registry }, { query }) => {
+  const agents = query.task ? [...registry.task(query.task).agents.values()] : registry.agents();
+  return agents
+    .filter((agent) => query.all || !is_ended(agent.status))
+    .sort((a, b) => a.started_at.localeCompare(b.started_at));
+};

@@ -1,0 +1,4 @@
+import type { Handler } from "../handler.ts";
+import { summary } from "../task-summary.ts";
+
+export const list_tasks: Handler<"list_tasks"> = async ({ registry }) => [...registry.tasks.values()].map(summary);

@@ -1,0 +1,31 @@
+import { setTimeout as delay } from "node:timers/promises";
+import type { AgentRecord } from "../../../contract/agent.ts";
+import { SupervisorError } from "../../../contract/errors.ts";
+import type { Services } from "../../services.ts";
+import type { Handler } from "../handler.ts";
+
+export const wait: Handler<"wait"> = async (services, { params, query }, signal) => {
+  const agent = services.registry.find(params.agent);
+  const timeout =
+    query.timeout_ms === undefined ? null : delay(query.timeout_ms, null, { signal, ref: false }).catch(() => null);
+  const receipt = await Promise.race([ended(services, agent, signal), ...(timeout ? [timeout] : [])]);
+  if (!receipt)
+    throw new SupervisorError("timeout", `${agent.id} had not ended after ${query.timeout_ms} ms; it goes on`);
+  return receipt;
+};
+
+/** The agent's receipt, once there is one. */
+async function ended(services: Services, agent: AgentRecord, signal: AbortSignal) {
+  if (agent.receipt) return agent.receipt;
+  return new Promise<NonNullable<AgentRecord["receipt"]>>((resolve, reject) => {
+    const stop = services.events.listen((event) => {
+      if (event.type !== "agent_ended" || event.agent_id !== agent.id || !agent.receipt) return;
+      stop();
+      resolve(agent.receipt);
+    });
+    signal.addEventListener("abort", () => {
+      stop();
+      reject(new SupervisorError("timeout", "the client went away"));
+    });
+  });
+}
