@@ -70,7 +70,8 @@ describe("output", () => {
   test("of 200 MB at once is identical, with a reader in the pane that is stopped (the tmux server under SIGSTOP), and the host still answers", async () => {
     const bytes = 200_000_000;
     const agent = await supervisor.deploy({
-      command: ["sh", "-c", `cat; seq -f '%099.0f' 0 1999999; cat /dev/tty`],
+      // exec: a shell that outlives its cat by a moment prints "Terminated", which is output like any other.
+      command: ["sh", "-c", `cat; seq -f '%099.0f' 0 1999999; exec cat /dev/tty`],
       mode: "headless",
       cleanup: "keep",
     });
