@@ -8,6 +8,7 @@ import { completion_command } from "./commands/completion.ts";
 import { deploy_command } from "./commands/deploy.ts";
 import { events_command } from "./commands/events.ts";
 import { finding_command } from "./commands/finding.ts";
+import { findings_command } from "./commands/findings.ts";
 import { gc_command } from "./commands/gc.ts";
 import { kill_command } from "./commands/kill.ts";
 import { logs_command } from "./commands/logs.ts";
@@ -73,6 +74,7 @@ const COMMANDS = [
   kill_command,
   progress_command,
   finding_command,
+  findings_command,
   task_command,
   verify_command,
   gc_command,

@@ -22,7 +22,7 @@ export class Client {
 
   private async open<N extends OperationName>(name: N, request: CallRequest<N>): Promise<IncomingMessage> {
     const { method } = OPERATIONS[name];
-    const body = method === "POST" ? JSON.stringify(request.body ?? {}) : undefined;
+    const body = method === "POST" ? to_json(request.body ?? {}) : undefined;
     const response = await new Promise<IncomingMessage>((resolve, reject) => {
       const outgoing = http_request(
         {
@@ -61,6 +61,16 @@ function url_of<N extends OperationName>(name: N, request: CallRequest<N>): stri
   for (const [key, value] of Object.entries(request.query ?? {}))
     if (value !== undefined) query.set(key, String(value));
   return query.size > 0 ? `${path}?${query}` : path;
+}
+
+/** JSON.stringify is recursive: what was read as JSON from elsewhere may be too deep for it. */
+function to_json(body: unknown): string {
+  try {
+    return JSON.stringify(body);
+  } catch (error) {
+    if (!(error instanceof RangeError || error instanceof TypeError)) throw error;
+    throw new SupervisorError("invalid_request", `the request cannot be sent as JSON: ${message_of(error)}`);
+  }
 }
 
 async function text_of(response: IncomingMessage): Promise<string> {

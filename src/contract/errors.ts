@@ -22,6 +22,7 @@ export const ERRORS = {
     exit: 1,
     meaning: "The agent was started by another program; its terminal is not ours.",
   },
+  not_the_reporter: { http: 403, exit: 1, meaning: "An agent reported for another agent." },
   input_not_accepted: {
     http: 409,
     exit: 1,

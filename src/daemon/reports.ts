@@ -1,30 +1,65 @@
-/** What agents say of themselves: appended to their JSONL files. Each append opens, writes and closes, so that no handle outlives it. */
+/**
+ * What agents say of themselves: appended to their JSONL files, of which the daemon is the only writer. A report is answered when its line
+ * is written: it survives a crash of the daemon at once, and one of the machine as soon as the kernel has written it out (no fsync per line).
+ * Reports that come while a write runs share the next one. No handle outlives its write, so that an end finds none.
+ */
 import { constants } from "node:fs";
-import { open } from "node:fs/promises";
+import { type FileHandle, open } from "node:fs/promises";
 
-const FLAGS = constants.O_WRONLY | constants.O_APPEND | constants.O_CREAT | constants.O_NOFOLLOW;
+const FLAGS = constants.O_RDWR | constants.O_APPEND | constants.O_CREAT | constants.O_NOFOLLOW;
+
+interface Queue {
+  lines: string[];
+  /** The write that will take `lines`; null when none is planned. */
+  next: Promise<void> | null;
+  running: Promise<void>;
+}
 
 export class Reports {
-  private readonly queues = new Map<string, Promise<void>>();
+  private readonly queues = new Map<string, Queue>();
+  /** Files whose last line is known to be whole. */
+  private readonly whole = new Set<string>();
 
-  /** Appends one line. Reports of one file keep their order. */
+  /** Appends one line. Reports of one file keep their order. Resolves when the line is written. */
   append(path: string, value: unknown): Promise<void> {
-    const before = this.queues.get(path) ?? Promise.resolve();
-    const write = before.then(async () => {
-      const handle = await open(path, FLAGS, 0o600);
-      try {
-        await handle.appendFile(`${JSON.stringify(value)}\n`);
-      } finally {
-        await handle.close();
-      }
-    });
-    // The next report goes on even when this one failed; its own caller is told.
-    const settled = write
-      .catch(() => undefined)
-      .then(() => {
-        if (this.queues.get(path) === settled) this.queues.delete(path);
-      });
-    this.queues.set(path, settled);
-    return write;
+    const queue = this.queues.get(path) ?? { lines: [], next: null, running: Promise.resolve() };
+    this.queues.set(path, queue);
+    queue.lines.push(`${JSON.stringify(value)}\n`);
+    queue.next ??= this.write_next(path, queue);
+    return queue.next;
   }
+
+  private async write_next(path: string, queue: Queue): Promise<void> {
+    await queue.running.catch(() => undefined /* its own callers were told; these lines are others */);
+    const text = queue.lines.join("");
+    queue.lines = [];
+    queue.next = null;
+    queue.running = this.write(path, text);
+    try {
+      await queue.running;
+    } finally {
+      if (queue.next === null) this.queues.delete(path);
+    }
+  }
+
+  private async write(path: string, text: string): Promise<void> {
+    const handle = await open(path, FLAGS, 0o600);
+    try {
+      const mend = !this.whole.has(path) && (await ends_halfway(handle));
+      this.whole.delete(path);
+      await handle.appendFile(mend ? `\n${text}` : text);
+      this.whole.add(path);
+    } finally {
+      await handle.close();
+    }
+  }
+}
+
+/** True when a crash or a full disk left half a line: the next report must not be glued to it. */
+async function ends_halfway(handle: FileHandle): Promise<boolean> {
+  const { size } = await handle.stat();
+  if (size === 0) return false;
+  const last = Buffer.alloc(1);
+  await handle.read(last, 0, 1, size - 1);
+  return last[0] !== 0x0a;
 }

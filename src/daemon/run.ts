@@ -27,6 +27,7 @@ import { daemon_lives, lock_workspace, read_daemon_info } from "./lock.ts";
 import { LogReaders } from "./logs/readers.ts";
 import { reconcile } from "./reconcile.ts";
 import { Registry } from "./registry/registry.ts";
+import { ReportBook } from "./report-book.ts";
 import { Reports } from "./reports.ts";
 import type { Services } from "./services.ts";
 import { Verifier, type Whose } from "./verifier.ts";
@@ -64,7 +65,12 @@ export async function start_daemon(options: DaemonOptions): Promise<Daemon> {
   const undo: (() => Promise<unknown>)[] = [() => lock.release(false)];
   try {
     await prepare_runtime_dir(runtime_dir);
-    const registry = new Registry(workspace);
+    const registry = new Registry(workspace, (error) =>
+      options.log.error(
+        { error: message_of(error) },
+        "the registry could not be written; it is tried again with the next change",
+      ),
+    );
     await registry.load();
     for (const warning of registry.warnings) options.log.warn(warning);
     const verifier = new Verifier();
@@ -79,6 +85,7 @@ export async function start_daemon(options: DaemonOptions): Promise<Daemon> {
       events: new EventLog(),
       log: options.log,
       reports: new Reports(),
+      book: new ReportBook(),
       readers: new LogReaders(),
       hosts: new Map(),
       deploys: new Map(),
@@ -107,6 +114,7 @@ export async function start_daemon(options: DaemonOptions): Promise<Daemon> {
       stop_sweeper();
       await server.close();
       for (const link of services.hosts.values()) link.close();
+      await registry.settle();
       await verifier.close();
       const left = running();
       if (left === 0) {

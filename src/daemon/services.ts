@@ -6,6 +6,7 @@ import type { EventLog } from "./events.ts";
 import type { HostLink } from "./host-link.ts";
 import type { LogReaders } from "./logs/readers.ts";
 import type { Registry } from "./registry/registry.ts";
+import type { ReportBook } from "./report-book.ts";
 import type { Reports } from "./reports.ts";
 import type { Verifier } from "./verifier.ts";
 
@@ -21,6 +22,7 @@ export interface Services {
   events: EventLog;
   log: Logger;
   reports: Reports;
+  book: ReportBook;
   readers: LogReaders;
   /** Connections to living hosts, by agent id. */
   hosts: Map<string, HostLink>;

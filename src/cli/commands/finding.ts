@@ -3,7 +3,7 @@ import type { Command } from "commander";
 import { message_of, SupervisorError } from "../../contract/errors.ts";
 import type { Context } from "../context.ts";
 import { print_json } from "../output.ts";
-import { reporter } from "../reporter.ts";
+import { reporter_of } from "../reporter.ts";
 
 export function finding_command(program: Command, context: Context): void {
   program
@@ -15,13 +15,15 @@ export function finding_command(program: Command, context: Context): void {
     .option("--data <json>", "a JSON object", "{}")
     .option("--agent <id>", "default: SUPERVISOR_AGENT_ID")
     .action(async (options: { type: string; severity: string; message: string; data: string; agent?: string }) => {
+      const { agent, reporter } = reporter_of(context, options.agent);
       const body = {
         finding_type: options.type,
         severity: options.severity,
         message: options.message,
         data: parse_object(options.data),
+        reporter,
       };
-      const answer = await (await context.client()).call("finding", { params: reporter(context, options.agent), body });
+      const answer = await (await context.client()).call("finding", { params: { agent }, body });
       if (context.json()) print_json(answer);
     });
 }

@@ -2,7 +2,7 @@
 import type { Command } from "commander";
 import type { Context } from "../context.ts";
 import { print_json } from "../output.ts";
-import { reporter } from "../reporter.ts";
+import { reporter_of } from "../reporter.ts";
 import { whole_number } from "../values.ts";
 
 export function progress_command(program: Command, context: Context): void {
@@ -15,9 +15,10 @@ export function progress_command(program: Command, context: Context): void {
     .option("--agent <id>", "default: SUPERVISOR_AGENT_ID")
     .action(async (options: { status: string; message: string; progress?: number; agent?: string }) => {
       const { status, message, progress } = options;
+      const { agent, reporter } = reporter_of(context, options.agent);
       const answer = await (await context.client()).call("progress", {
-        params: reporter(context, options.agent),
-        body: { status, message, progress },
+        params: { agent },
+        body: { status, message, progress, reporter },
       });
       if (context.json()) print_json(answer);
     });

@@ -4,8 +4,26 @@ import { z } from "zod";
 /** A flag in a query: `true` or `false`. */
 export const flag = z.stringbool().default(false);
 /** AGENT in a path: an id, or an unambiguous prefix of one. */
-export const agent_params = z.strictObject({ agent: z.string().min(1).max(100) });
+export const agent_params = z.strictObject({ agent: z.string().min(1).max(100).describe("the agent's id") });
 export const none = z.strictObject({});
+
+/**
+ * An operation as a tool for agents (MCP). Its arguments are the operation's params, query and body in one object; this says
+ * only what differs. The tools themselves are made in src/mcp.
+ */
+export interface McpTool {
+  tool: string;
+  /** For the model that chooses: when to use the tool, and what comes back. */
+  description: string;
+  /** Names of the operation that are other arguments of the tool: `{agent: "agent_id"}`. */
+  rename?: Readonly<Record<string, string>>;
+  /** Fields of the operation that are no arguments: filled in by the tool, or not for agents. */
+  hide?: readonly string[];
+  /** Arguments besides: ones the tool fills other fields with, or that older prompts give and that change nothing. */
+  also?: Readonly<Record<string, z.ZodType>>;
+  /** What a client may assume: `read_only` changes nothing, `destructive` ends or removes something, `idempotent` twice is as once. */
+  hints: { read_only?: boolean; destructive?: boolean; idempotent?: boolean };
+}
 
 /** One operation: its name is its key in the table. `stream` answers are bytes or NDJSON instead of one JSON document. */
 export const define = <P extends z.ZodType, Q extends z.ZodType, B extends z.ZodType, R extends z.ZodType>(operation: {
@@ -17,4 +35,5 @@ export const define = <P extends z.ZodType, Q extends z.ZodType, B extends z.Zod
   body: B;
   response: R;
   stream?: boolean;
+  mcp?: McpTool | readonly McpTool[];
 }) => operation;

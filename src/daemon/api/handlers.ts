@@ -5,6 +5,7 @@ import { create_task } from "./handlers/create-task.ts";
 import { deploy } from "./handlers/deploy.ts";
 import { events } from "./handlers/events.ts";
 import { finding } from "./handlers/finding.ts";
+import { findings } from "./handlers/findings.ts";
 import { gc } from "./handlers/gc.ts";
 import { get_agent } from "./handlers/get-agent.ts";
 import { get_task } from "./handlers/get-task.ts";
@@ -33,6 +34,7 @@ export const HANDLERS: Handlers = {
   kill_many,
   progress,
   finding,
+  findings,
   create_task,
   list_tasks,
   get_task,

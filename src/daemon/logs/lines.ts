@@ -7,18 +7,18 @@ import type { LogFormat } from "../../contract/operations/output.ts";
 const LINE_LIMIT = 1024 * 1024;
 
 /** The lines of a stream of bytes, without their newline; the last one may be half written. UTF-8 is decoded a line at a time, so nothing is split. */
-export async function* lines_of(chunks: AsyncIterable<Buffer>): AsyncGenerator<string> {
+export async function* lines_of(chunks: AsyncIterable<Buffer>, limit = LINE_LIMIT): AsyncGenerator<string> {
   let parts: Buffer[] = [];
   let length = 0;
   const take = () => {
     const line = Buffer.concat(parts).toString("utf8");
-    const cut = length > LINE_LIMIT ? ` [${length - LINE_LIMIT} bytes more]` : "";
+    const cut = length > limit ? ` [${length - limit} bytes more]` : "";
     parts = [];
     length = 0;
     return line + cut;
   };
   const add = (part: Buffer) => {
-    const room = LINE_LIMIT - length;
+    const room = limit - length;
     if (room > 0) parts.push(part.subarray(0, room));
     length += part.length;
   };

@@ -15,12 +15,20 @@ export interface Task {
   agents: Map<string, AgentRecord>;
 }
 
+/** How long reports are gathered before the registry is written, in ms: a write takes 5 to 20, and a person looks no oftener. */
+const NOTES_MS = 250;
+
 export class Registry {
+  private readonly noted = new Map<RegistryStore, NodeJS.Timeout>();
   readonly tasks = new Map<string, Task>();
   readonly warnings: string[] = [];
   private making_default: Promise<Task> | null = null;
 
-  constructor(readonly workspace: string) {}
+  constructor(
+    readonly workspace: string,
+    /** Told when a write that nobody waits for failed. */
+    private readonly on_failed_note: (error: unknown) => void = () => undefined,
+  ) {}
 
   /** Loads every task of the workspace. A registry that cannot be used is named in `warnings` and left alone. */
   async load(): Promise<void> {
@@ -143,6 +151,31 @@ export class Registry {
   async update(agent: AgentRecord, change: Partial<Omit<AgentRecord, "status" | "id">>): Promise<void> {
     Object.assign(agent, change, { last_update: new Date().toISOString() });
     await this.task_of(agent).store.flush();
+  }
+
+  /**
+   * Changes an agent without waiting for the disk: for what many reports a second change, and what their own files hold as well.
+   * It is on disk within `NOTES_MS`, together with all that came meanwhile, or with the next durable change.
+   */
+  note(agent: AgentRecord, change: Partial<Pick<AgentRecord, "progress" | "message">>): void {
+    Object.assign(agent, change, { last_update: new Date().toISOString() });
+    const { store } = this.task_of(agent);
+    if (this.noted.has(store)) return;
+    this.noted.set(
+      store,
+      setTimeout(() => this.write_notes(store), NOTES_MS),
+    );
+  }
+
+  /** Writes what was only noted. For the end of the daemon. */
+  async settle(): Promise<void> {
+    await Promise.all([...this.noted.keys()].map((store) => this.write_notes(store)));
+  }
+
+  private async write_notes(store: RegistryStore): Promise<void> {
+    clearTimeout(this.noted.get(store));
+    this.noted.delete(store);
+    await store.flush().catch(this.on_failed_note);
   }
 
   /** Moves an agent along the lifecycle table, together with the data of the new status. Durable when it resolves. */

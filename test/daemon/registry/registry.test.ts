@@ -1,7 +1,7 @@
 import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterEach, beforeEach, expect, test } from "vitest";
+import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import { Registry } from "../../../src/daemon/registry/registry.ts";
 
 const TASK = "TASK-20251029-225319-45548b6a";
@@ -85,4 +85,15 @@ test("a prefix finds one agent, and says so when it fits none or several", async
   expect(registry.find("a-1").id).toBe("a-1");
   expect(() => registry.find("a")).toThrow(/fits 2 agents/);
   expect(() => registry.find("b")).toThrow(/no agent b/);
+});
+
+test("a thousand notes are one write, and all is on disk when the registry has settled", async () => {
+  await writeFile(path(), JSON.stringify(seed_registry));
+  const registry = await load();
+  const agent = registry.find("builder-232257-348f75");
+  const flush = vi.spyOn(registry.task_of(agent).store, "flush");
+  for (let n = 1; n <= 1000; n++) registry.note(agent, { progress: n / 10, message: `step ${n}` });
+  await registry.settle();
+  expect(flush).toHaveBeenCalledTimes(1);
+  expect(JSON.parse(await readFile(path(), "utf8")).agents[0]).toMatchObject({ progress: 100, message: "step 1000" });
 });

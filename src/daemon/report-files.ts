@@ -1,0 +1,68 @@
+/** Reads reports back: from where they are written, from trash, or from the archive. Lines that are not whole reports are counted. */
+import { createReadStream } from "node:fs";
+import { access } from "node:fs/promises";
+import { basename, join } from "node:path";
+import { createGunzip } from "node:zlib";
+import type { z } from "zod";
+import type { AgentRecord } from "../contract/agent.ts";
+import { is_errno } from "../contract/errors.ts";
+import { trash_dir } from "../contract/paths.ts";
+import { archived_path } from "./ending/remove.ts";
+import { lines_of } from "./logs/lines.ts";
+import type { Services } from "./services.ts";
+
+/** Longer than any report: a million characters of message and as many of data, each of up to six bytes (\u0000) in JSON. */
+const LINE_LIMIT = 16 * 1024 * 1024;
+
+/** The whole reports of a file, oldest first; `unreadable` is called for each line that is none. */
+export async function* reports_of<T>(
+  services: Services,
+  agent: AgentRecord,
+  role: "progress_file" | "findings_file",
+  schema: z.ZodType<T>,
+  unreadable: () => void = () => undefined,
+): AsyncGenerator<T> {
+  const chunks = await open_file(services, agent, role);
+  if (!chunks) return;
+  for await (const line of lines_of(chunks, LINE_LIMIT)) {
+    const report = schema.safeParse(parse(line));
+    if (report.success) yield report.data;
+    else unreadable();
+  }
+}
+
+async function open_file(services: Services, agent: AgentRecord, role: string): Promise<AsyncIterable<Buffer> | null> {
+  const path = agent.tracked_files[role];
+  if (!path) return null;
+  const { dir } = services.registry.task_of(agent);
+  // By the readers, which let go when the agent ends: the daemon must not be the one that holds the file.
+  for (const place of [path, join(trash_dir(dir), basename(path))]) {
+    if (await exists(place))
+      return services.readers.read(agent.id, place, {
+        position: 0,
+        follow: false,
+        signal: new AbortController().signal,
+      });
+  }
+  const archived = archived_path(dir, path);
+  return (await exists(archived)) ? createReadStream(archived).pipe(createGunzip()) : null;
+}
+
+async function exists(path: string): Promise<boolean> {
+  try {
+    await access(path);
+    return true;
+  } catch (error) {
+    if (is_errno(error, "ENOENT")) return false;
+    throw error;
+  }
+}
+
+function parse(line: string): unknown {
+  try {
+    return JSON.parse(line);
+  } catch (error) {
+    if (error instanceof SyntaxError) return undefined;
+    throw error;
+  }
+}
