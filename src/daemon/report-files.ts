@@ -25,7 +25,7 @@ export async function* reports_of<T>(
   const chunks = await open_file(services, agent, role);
   if (!chunks) return;
   for await (const line of lines_of(chunks, LINE_LIMIT)) {
-    const report = schema.safeParse(parse(line));
+    const report = schema.safeParse(parse(line.text));
     if (report.success) yield report.data;
     else unreadable();
   }

@@ -1,8 +1,27 @@
 /** `supervisor logs`: what an agent printed. */
 import { type Command, Option } from "commander";
+import { SupervisorError } from "../../contract/errors.ts";
+import {
+  log_format,
+  type OutputAnswer,
+  type OutputSummary,
+  response_format,
+} from "../../contract/operations/output.ts";
 import type { Context } from "../context.ts";
 import { copy_out } from "../copy-out.ts";
+import { cell, print_json, printable } from "../output.ts";
 import { whole_number } from "../values.ts";
+
+interface Options {
+  follow: boolean;
+  lines?: number;
+  filter?: string;
+  format?: string;
+  responseFormat?: string;
+  maxBytes?: number;
+  terminal: boolean;
+  raw: boolean;
+}
 
 export function logs_command(program: Command, context: Context): void {
   program
@@ -13,26 +32,68 @@ export function logs_command(program: Command, context: Context): void {
     .option("-n, --lines <count>", "only the last lines", whole_number)
     .option("--filter <re>", "only lines that match (RE2 syntax)")
     .addOption(
-      new Option("--format <format>", "as it is, as JSON lines, or as a person reads it")
-        .choices(["text", "jsonl", "parsed"])
-        .default("text"),
+      new Option("--format <format>", "as it is, as JSON lines, or as a person reads it (default: text)").choices(
+        log_format.options,
+      ),
     )
+    .addOption(
+      new Option(
+        "--response-format <how>",
+        "one document: all that fits, the last lines, shortened, or a summary",
+      ).choices(response_format.options),
+    )
+    .option("--max-bytes <bytes>", "one document of the newest lines, with no more than this", whole_number)
     .option("--terminal", "the terminal's own stream (agents with --stdout pipe)", false)
     .option("--raw", "pass terminal control codes on, to a terminal too", false)
-    .action(
-      async (
-        id: string,
-        options: { follow: boolean; lines?: number; filter?: string; format: string; terminal: boolean; raw: boolean },
-      ) => {
-        const query = {
-          follow: options.follow,
-          lines: options.lines,
-          filter: options.filter,
-          format: context.json() ? "jsonl" : options.format,
-          stream: options.terminal ? "terminal" : "log",
-        };
-        const stream = await (await context.client()).stream("logs", { params: { agent: id }, query });
-        await copy_out(stream, process.stdout.isTTY === true && !options.raw);
-      },
-    );
+    .action(async (id: string, options: Options) => {
+      const for_a_person = process.stdout.isTTY === true && !options.raw;
+      const params = { agent: id };
+      const common = { filter: options.filter, stream: options.terminal ? "terminal" : "log" };
+      const client = await context.client();
+      if (options.responseFormat === undefined && options.maxBytes === undefined) {
+        const format = options.format ?? (context.json() ? "jsonl" : "text");
+        const query = { ...common, follow: options.follow, lines: options.lines, format };
+        return copy_out(await client.stream("logs", { params, query }), for_a_person);
+      }
+      if (options.follow)
+        throw new SupervisorError(
+          "invalid_request",
+          "--follow has no end to measure; leave out --response-format and --max-bytes",
+        );
+      const answer = await client.call("get_output", {
+        params,
+        query: {
+          ...common,
+          tail: options.lines,
+          format: options.format,
+          response_format: options.responseFormat,
+          max_bytes: options.maxBytes,
+        },
+      });
+      if (context.json()) return print_json(answer);
+      const text = answer.summary
+        ? summary_text(answer, answer.summary)
+        : answer.lines.map((line) => `${line}\n`).join("");
+      process.stdout.write(for_a_person ? printable(text) : text);
+      if (answer.truncated) process.stderr.write("supervisor: earlier output was left out; --max-bytes gives more\n");
+    });
+}
+
+function summary_text({ agent_id, status, metadata }: OutputAnswer, summary: OutputSummary): string {
+  const list = (counts: Record<string, number>) =>
+    Object.entries(counts)
+      .sort(([, a], [, b]) => b - a)
+      .map(([name, count]) => `${count} ${name}`)
+      .join(", ") || "none";
+  return [
+    `${agent_id}  ${status}`,
+    `  log        ${metadata.total_bytes} bytes, ${summary.lines} lines${summary.complete ? "" : " at its end, which is what was looked at"}`,
+    `  session    ${summary.session ?? "none"}`,
+    `  events     ${list(summary.counts)}`,
+    `  tools      ${list(summary.tools)}`,
+    `  said       ${cell(summary.last_assistant ?? "nothing", 200)}`,
+    `  result     ${cell(summary.last_result ?? "none", 200)}`,
+    ...summary.errors.map((error) => `  error      ${cell(error, 200)}`),
+    "",
+  ].join("\n");
 }

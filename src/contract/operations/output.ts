@@ -4,14 +4,87 @@ import { agent_params, define, flag } from "./define.ts";
 
 export const log_format = z.enum(["text", "jsonl", "parsed"]);
 export type LogFormat = z.infer<typeof log_format>;
+const filter = z.string().max(1000);
+const lines = z.coerce.number().int().min(0).max(100_000);
+const which_stream = z.enum(["log", "terminal"]).default("log");
+
 export const log_query = z.strictObject({
   follow: flag,
-  lines: z.coerce.number().int().min(0).max(100_000).optional(),
-  filter: z.string().max(1000).optional(),
+  lines: lines.optional(),
+  filter: filter.optional(),
   format: log_format.default("text"),
-  stream: z.enum(["log", "terminal"]).default("log"),
+  stream: which_stream,
 });
 export type LogQuery = z.infer<typeof log_query>;
+
+/**
+ * How much of it: `full` = the newest lines that fit into max_bytes; `recent` = the last lines alone; `compact` = long lines and
+ * blocks shortened; `summary` = counts, errors, the last words and the last result instead of lines.
+ */
+export const response_format = z.enum(["full", "recent", "compact", "summary"]);
+
+/** What `recent` gives when nobody says how many lines. */
+export const RECENT_LINES = 50;
+/** What fits into an answer that nobody limits, and what may be asked for, in bytes of output. */
+export const DEFAULT_OUTPUT_BYTES = 1024 * 1024;
+export const MOST_OUTPUT_BYTES = 16 * 1024 * 1024;
+
+export const output_query = z.strictObject({
+  /** Only the last lines; with a filter, the last that match. */
+  tail: lines.optional(),
+  filter: filter.optional(),
+  format: log_format.default("text"),
+  response_format: response_format.default("full"),
+  max_bytes: z.coerce.number().int().min(1).max(MOST_OUTPUT_BYTES).default(DEFAULT_OUTPUT_BYTES),
+  stream: which_stream,
+});
+export type OutputQuery = z.infer<typeof output_query>;
+
+/** What a log says at a glance. Made of its last 32 MB; `complete` tells whether that was all. */
+export const output_summary = z.object({
+  complete: z.boolean(),
+  lines: z.int(),
+  /** How many of each kind: system, user, assistant, thinking, tool, tool_result, result, error, text, other, partial. */
+  counts: z.record(z.string(), z.int()),
+  tools: z.record(z.string(), z.int()),
+  /** The last ten, oldest first, shortened. */
+  errors: z.array(z.string()),
+  last_assistant: z.string().nullable(),
+  last_result: z.string().nullable(),
+  /** The session that the agent's program says it has: what `deploy --resume` takes. */
+  session: z.string().nullable(),
+});
+export type OutputSummary = z.infer<typeof output_summary>;
+
+export const output_answer = z.object({
+  success: z.literal(true),
+  agent_id: z.string(),
+  status: z.string(),
+  format: log_format,
+  response_format,
+  /** Oldest first, without newlines at their ends. Empty in a summary. */
+  lines: z.array(z.string()),
+  line_count: z.int(),
+  /** Lines were left out, or one was cut, because of max_bytes. */
+  truncated: z.boolean(),
+  /** There are earlier lines (that match) than those given. */
+  earlier: z.boolean(),
+  summary: output_summary.nullable(),
+  metadata: z.object({
+    /** Where it was read: in its place, in the archive, or in trash, waiting for a holder. */
+    source: z.enum(["log", "archive", "trash"]),
+    /** Of the whole log, uncompressed. */
+    total_bytes: z.int(),
+    /** Null for a log of more than 16 MB. */
+    total_lines: z.int().nullable(),
+    /** As the agent's own events say, where they have a timestamp. */
+    first_timestamp: z.string().nullable(),
+    last_timestamp: z.string().nullable(),
+    /** When the file was last written. */
+    modified_at: z.string(),
+  }),
+});
+export type OutputAnswer = z.infer<typeof output_answer>;
 
 export const output_operations = {
   logs: define({
@@ -23,5 +96,14 @@ export const output_operations = {
     body: z.unknown(),
     response: z.unknown(),
     stream: true,
+  }),
+  get_output: define({
+    method: "GET",
+    path: "/v1/agents/:agent/output",
+    description: "The agent's output as one document: its newest lines within limits, or a summary.",
+    params: agent_params,
+    query: output_query,
+    body: z.unknown(),
+    response: output_answer,
   }),
 } as const;

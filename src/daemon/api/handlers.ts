@@ -8,6 +8,7 @@ import { finding } from "./handlers/finding.ts";
 import { findings } from "./handlers/findings.ts";
 import { gc } from "./handlers/gc.ts";
 import { get_agent } from "./handlers/get-agent.ts";
+import { get_output } from "./handlers/get-output.ts";
 import { get_task } from "./handlers/get-task.ts";
 import { health } from "./handlers/health.ts";
 import { kill } from "./handlers/kill.ts";
@@ -27,6 +28,7 @@ export const HANDLERS: Handlers = {
   list_agents,
   get_agent,
   logs,
+  get_output,
   attach,
   send,
   wait,

@@ -1,21 +1,34 @@
-/** Lines out of bytes, and what is shown of them: filtered, as JSON, or as a person reads them. */
+/** Lines out of bytes, forwards or backwards, and the choice among them. */
 import { RE2JS } from "re2js";
 import { message_of, SupervisorError } from "../../contract/errors.ts";
-import type { LogFormat } from "../../contract/operations/output.ts";
 
 /** A longer line is cut, and says so: one line must not fill the memory. In bytes. */
-const LINE_LIMIT = 1024 * 1024;
+export const LINE_LIMIT = 1024 * 1024;
 
-/** The lines of a stream of bytes, without their newline; the last one may be half written. UTF-8 is decoded a line at a time, so nothing is split. */
-export async function* lines_of(chunks: AsyncIterable<Buffer>, limit = LINE_LIMIT): AsyncGenerator<string> {
+export interface Line {
+  text: string;
+  /** Its length in the file, in bytes, without its newline. */
+  bytes: number;
+  /** How many of them are not in `text`. */
+  cut: number;
+  /** It has its newline: it will not grow. */
+  whole: boolean;
+}
+
+/** UTF-8 is decoded a line at a time, so that no character is split. */
+export function make_line(kept: Buffer, bytes: number, whole: boolean): Line {
+  return { text: kept.toString("utf8"), bytes, cut: bytes - kept.length, whole };
+}
+
+/** The lines of a stream of bytes; the last one may be half written. `limit`: how many bytes of a line are kept. */
+export async function* lines_of(chunks: AsyncIterable<Buffer>, limit = LINE_LIMIT): AsyncGenerator<Line> {
   let parts: Buffer[] = [];
   let length = 0;
-  const take = () => {
-    const line = Buffer.concat(parts).toString("utf8");
-    const cut = length > limit ? ` [${length - limit} bytes more]` : "";
+  const take = (whole: boolean) => {
+    const line = make_line(Buffer.concat(parts), length, whole);
     parts = [];
     length = 0;
-    return line + cut;
+    return line;
   };
   const add = (part: Buffer) => {
     const room = limit - length;
@@ -26,12 +39,52 @@ export async function* lines_of(chunks: AsyncIterable<Buffer>, limit = LINE_LIMI
     let from = 0;
     for (let at = chunk.indexOf(0x0a); at >= 0; at = chunk.indexOf(0x0a, from)) {
       add(chunk.subarray(from, at));
-      yield take();
+      yield take(true);
       from = at + 1;
     }
     if (from < chunk.length) add(chunk.subarray(from));
   }
-  if (length > 0) yield take();
+  if (length > 0) yield take(false);
+}
+
+/** The lines of a file whose blocks come from its end to its beginning: the last line first. Keeps one line, and no more than the limit of it. */
+export async function* lines_backwards(blocks: AsyncIterable<Buffer>): AsyncGenerator<Line> {
+  let parts: Buffer[] = [];
+  let kept = 0;
+  let length = 0;
+  let whole = false;
+  const prepend = (part: Buffer) => {
+    if (part.length === 0) return;
+    parts.unshift(part);
+    kept += part.length;
+    length += part.length;
+    // What is far behind a line's beginning is what the limit cuts off.
+    for (let last = parts.at(-1); last && kept - last.length >= LINE_LIMIT; last = parts.at(-1)) {
+      parts.pop();
+      kept -= last.length;
+    }
+  };
+  const take = () => {
+    const line = make_line(Buffer.concat(parts).subarray(0, LINE_LIMIT), length, whole);
+    parts = [];
+    kept = 0;
+    length = 0;
+    return line;
+  };
+  let read_any = false;
+  for await (const block of blocks) {
+    let to = block.length;
+    for (let at = block.lastIndexOf(0x0a); at >= 0; at = at === 0 ? -1 : block.lastIndexOf(0x0a, at - 1)) {
+      prepend(block.subarray(at + 1, to));
+      // Behind the newline that ends the file there is no line.
+      if (whole || length > 0) yield take();
+      whole = true;
+      to = at;
+    }
+    prepend(block.subarray(0, to));
+    read_any = true;
+  }
+  if (read_any && (whole || length > 0)) yield take();
 }
 
 /** A filter that answers in linear time whatever the pattern (RE2), or the error that names what is wrong with it. */
@@ -55,42 +108,4 @@ export async function* last_of<T>(items: AsyncIterable<T>, count: number): Async
     if (kept.length > count) kept.shift();
   }
   yield* kept;
-}
-
-/** One line in the format asked for. */
-export function format_line(line: string, format: LogFormat): string {
-  if (format === "text") return line;
-  const value = parse_json(line);
-  if (format === "jsonl") return value === undefined ? JSON.stringify({ type: "text", text: line }) : line;
-  return value === undefined ? line : readable(value);
-}
-
-function parse_json(line: string): unknown {
-  if (!/^\s*[[{]/.test(line)) return undefined;
-  try {
-    return JSON.parse(line);
-  } catch (error) {
-    if (error instanceof SyntaxError) return undefined;
-    throw error;
-  }
-}
-
-type Json = Record<string, unknown>;
-const text_of = (value: unknown) => (typeof value === "string" ? value : JSON.stringify(value));
-
-/** A stream-json event as a person reads it. Events of unknown shape stay as they are. */
-function readable(value: unknown): string {
-  const event = value as Json;
-  const content = (event.message as Json | undefined)?.content;
-  if (Array.isArray(content)) return content.map((part) => readable_part(part as Json)).join("\n");
-  if (event.type === "result") return `[RESULT] ${text_of(event.result ?? event)}`;
-  if (event.type === "error" || event.error) return `[ERROR] ${text_of(event.error ?? event.message ?? event)}`;
-  return JSON.stringify(value);
-}
-
-function readable_part(part: Json): string {
-  if (part.type === "text") return `[ASST] ${text_of(part.text)}`;
-  if (part.type === "tool_use") return `[TOOL] ${text_of(part.name)} ${text_of(part.input)}`;
-  if (part.type === "tool_result") return `[RESULT] ${text_of(part.content)}`;
-  return JSON.stringify(part);
 }

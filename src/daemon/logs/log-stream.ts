@@ -2,6 +2,7 @@
 import { createReadStream } from "node:fs";
 import { access } from "node:fs/promises";
 import { basename, join } from "node:path";
+import { pipeline } from "node:stream";
 import { createGunzip } from "node:zlib";
 import type { AgentRecord } from "../../contract/agent.ts";
 import { is_errno, SupervisorError } from "../../contract/errors.ts";
@@ -10,7 +11,8 @@ import { trash_dir } from "../../contract/paths.ts";
 import { is_ended } from "../../contract/status.ts";
 import { archived_path } from "../ending/remove.ts";
 import type { Services } from "../services.ts";
-import { compile_filter, format_line, last_of, lines_of } from "./lines.ts";
+import { type FormatOptions, type Shown, show_line, written } from "./format.ts";
+import { compile_filter, type Line, last_of, lines_of } from "./lines.ts";
 import { position_of_last_lines } from "./readers.ts";
 
 /** The log as a stream. Rejects before the first byte when there is no log, or the filter is wrong. */
@@ -21,61 +23,72 @@ export async function open_log_stream(
   signal: AbortSignal,
 ): Promise<AsyncIterable<Buffer | string>> {
   const keep = query.filter ? compile_filter(query.filter) : null;
-  const role = query.stream === "terminal" ? "terminal_log" : "log_file";
-  const source = await find_log(services, agent, role);
+  const source = await find_log(services, agent, log_role(query.stream));
   const by_line = keep !== null || query.format !== "text";
-  if (source.kind === "archived") {
-    const chunks = createReadStream(source.path).pipe(createGunzip()) as AsyncIterable<Buffer>;
+  const options: FormatOptions = { format: query.format, ended: () => will_grow_no_more(agent) };
+  const formatted = (lines: AsyncIterable<Line>) => written(shown(lines, options));
+  if (source.kind === "archive") {
+    const chunks = gunzipped(source.path);
     const lines = select(lines_of(chunks), keep);
-    const shown = query.lines === undefined ? lines : last_of(lines, query.lines);
-    return by_line || query.lines !== undefined ? formatted(shown, query) : chunks;
+    const some = query.lines === undefined ? lines : last_of(lines, query.lines);
+    return by_line || query.lines !== undefined ? formatted(some) : chunks;
   }
   const follow = query.follow && !is_ended(agent.status);
-  if (keep && query.lines !== undefined)
-    return filtered_tail(services, agent.id, source.path, query, keep, follow, signal);
+  const read = (position: number, follow: boolean) =>
+    services.readers.read(agent.id, source.path, { position, follow, signal });
+  if (keep && query.lines !== undefined) return formatted(filtered_tail(read, keep, query.lines, follow));
   const position = query.lines === undefined ? 0 : await position_of_last_lines(source.path, query.lines);
-  const chunks = services.readers.read(agent.id, source.path, { position, follow, signal });
-  return by_line ? formatted(select(lines_of(chunks), keep), query) : chunks;
+  const chunks = read(position, follow);
+  return by_line ? formatted(select(lines_of(chunks), keep)) : chunks;
 }
 
-/** The last matching lines, then, with follow, the matching ones to come. */
+/** The last matching lines, then, with follow, the matching ones to come. A line that is half written by then belongs to those. */
 async function* filtered_tail(
-  services: Services,
-  agent_id: string,
-  path: string,
-  query: LogQuery,
+  read: (position: number, follow: boolean) => AsyncIterable<Buffer>,
   keep: (line: string) => boolean,
+  count: number,
   follow: boolean,
-  signal: AbortSignal,
-) {
-  let read = 0;
-  const counted = async function* () {
-    for await (const chunk of services.readers.read(agent_id, path, { position: 0, follow: false, signal })) {
-      read += chunk.length;
-      yield chunk;
+): AsyncGenerator<Line> {
+  let seen = 0;
+  const now = async function* () {
+    for await (const line of lines_of(read(0, false))) {
+      if (follow && !line.whole) return;
+      seen += line.bytes + 1;
+      yield line;
     }
   };
-  yield* formatted(last_of(select(lines_of(counted()), keep), query.lines as number), query);
-  if (follow)
-    yield* formatted(
-      select(lines_of(services.readers.read(agent_id, path, { position: read, follow, signal })), keep),
-      query,
-    );
+  yield* last_of(select(now(), keep), count);
+  if (follow) yield* select(lines_of(read(seen, true)), keep);
 }
 
-async function* select(lines: AsyncIterable<string>, keep: ((line: string) => boolean) | null) {
-  for await (const line of lines) if (!keep || keep(line)) yield line;
+export async function* select(lines: AsyncIterable<Line>, keep: ((line: string) => boolean) | null) {
+  for await (const line of lines) if (!keep || keep(line.text)) yield line;
 }
 
-async function* formatted(lines: AsyncIterable<string>, query: LogQuery) {
-  for await (const line of lines) yield `${format_line(line, query.format)}\n`;
+async function* shown(lines: AsyncIterable<Line>, options: FormatOptions): AsyncGenerator<Shown> {
+  for await (const line of lines) {
+    const one = show_line(line, options);
+    if (one) yield one;
+  }
 }
 
-async function find_log(
+/** The agent's host has closed its log, or nobody will write into it again. */
+export const will_grow_no_more = (agent: AgentRecord) => is_ended(agent.status) || agent.ending?.closed != null;
+
+export const log_role = (stream: LogQuery["stream"]) => (stream === "terminal" ? "terminal_log" : "log_file");
+
+/** An archived file, unpacked. A reader that leaves closes the file. */
+export function gunzipped(path: string): AsyncIterable<Buffer> {
+  // An error of either stream ends the other and reaches whoever reads.
+  return pipeline(createReadStream(path), createGunzip(), () => {});
+}
+
+/** Where the log is now: in its place, in the archive, or in trash. Rejects with `log_not_found`. */
+export async function find_log(
   services: Services,
   agent: AgentRecord,
   role: string,
-): Promise<{ kind: "plain" | "archived"; path: string }> {
+): Promise<{ kind: "log" | "archive" | "trash"; path: string }> {
   const path = agent.tracked_files[role];
   if (!path)
     throw new SupervisorError(
@@ -83,11 +96,11 @@ async function find_log(
       `${agent.id} has no ${role}${role === "terminal_log" ? " (only agents deployed with --stdout pipe have one)" : ""}`,
     );
   const { dir } = services.registry.task_of(agent);
-  if (await exists(path)) return { kind: "plain", path };
+  if (await exists(path)) return { kind: "log", path };
   const archived = archived_path(dir, path);
-  if (await exists(archived)) return { kind: "archived", path: archived };
+  if (await exists(archived)) return { kind: "archive", path: archived };
   const trashed = join(trash_dir(dir), basename(path));
-  if (await exists(trashed)) return { kind: "plain", path: trashed };
+  if (await exists(trashed)) return { kind: "trash", path: trashed };
   throw new SupervisorError(
     "log_not_found",
     `the log of ${agent.id} is gone: ${agent.receipt ? `its files were handled at ${agent.receipt.ended_at} ('supervisor status ${agent.id}' has the receipt)` : "it was not made"}`,

@@ -29,27 +29,17 @@ export class LogReaders {
     options: { position: number; follow: boolean; signal: AbortSignal },
   ): AsyncGenerator<Buffer> {
     const handle = await open(path, "r");
-    const closed = deferred();
-    const stop = new AbortController();
     let finished = !options.follow;
     let wake = deferred();
-    const reader: Reader = {
-      finish: () => {
-        finished = true;
-        wake.resolve();
-      },
-      abort: () => {
-        stop.abort();
-        wake.resolve();
-      },
-      closed: closed.promise,
-    };
-    options.signal.addEventListener("abort", reader.abort, { once: true });
+    const reader = this.register(agent_id, options.signal, () => {
+      finished = true;
+      wake.resolve();
+    });
+    reader.stop.addEventListener("abort", () => wake.resolve(), { once: true });
     const watcher = options.follow ? watch(path, () => wake.resolve()) : null;
-    this.add(agent_id, reader);
     try {
       let { position } = options;
-      while (!stop.signal.aborted) {
+      while (!reader.stop.aborted) {
         const last_round = finished;
         wake = deferred();
         let bytes = 0;
@@ -58,16 +48,32 @@ export class LogReaders {
           ({ bytesRead: bytes } = await handle.read(block, 0, BLOCK_BYTES, position));
           position += bytes;
           if (bytes > 0) yield block.subarray(0, bytes);
-        } while (bytes > 0 && !stop.signal.aborted);
+        } while (bytes > 0 && !reader.stop.aborted);
         if (last_round) break;
         if (!finished) await wake.promise;
       }
     } finally {
       watcher?.close();
       await handle.close();
-      options.signal.removeEventListener("abort", reader.abort);
-      this.open_readers.get(agent_id)?.delete(reader);
-      closed.resolve();
+      reader.release();
+    }
+  }
+
+  /** The blocks of a file from its end, as it is now, to its beginning. */
+  async *read_backwards(agent_id: string, path: string, signal: AbortSignal): AsyncGenerator<Buffer> {
+    const handle = await open(path, "r");
+    const reader = this.register(agent_id, signal, () => {});
+    try {
+      for (let end = (await handle.stat()).size; end > 0 && !reader.stop.aborted; ) {
+        const start = Math.max(0, end - BLOCK_BYTES);
+        const block = Buffer.allocUnsafe(end - start);
+        const { bytesRead } = await handle.read(block, 0, end - start, start);
+        yield block.subarray(0, bytesRead);
+        end = start;
+      }
+    } finally {
+      await handle.close();
+      reader.release();
     }
   }
 
@@ -82,10 +88,21 @@ export class LogReaders {
     this.open_readers.delete(agent_id);
   }
 
-  private add(agent_id: string, reader: Reader): void {
+  /** From here the end of the agent waits for `release`, and may ask for it by `finish` and then by aborting `stop`. */
+  private register(agent_id: string, signal: AbortSignal, finish: () => void) {
+    const closed = deferred();
+    const stop = new AbortController();
+    const reader: Reader = { finish, abort: () => stop.abort(), closed: closed.promise };
+    signal.addEventListener("abort", reader.abort, { once: true });
     const readers = this.open_readers.get(agent_id) ?? new Set();
     readers.add(reader);
     this.open_readers.set(agent_id, readers);
+    const release = () => {
+      signal.removeEventListener("abort", reader.abort);
+      this.open_readers.get(agent_id)?.delete(reader);
+      closed.resolve();
+    };
+    return { stop: stop.signal, release };
   }
 }
 

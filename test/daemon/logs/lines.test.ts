@@ -1,5 +1,6 @@
+import fc from "fast-check";
 import { expect, test } from "vitest";
-import { compile_filter, format_line, last_of, lines_of } from "../../../src/daemon/logs/lines.ts";
+import { compile_filter, last_of, lines_backwards, lines_of } from "../../../src/daemon/logs/lines.ts";
 
 async function* chunks(...parts: (string | Buffer)[]) {
   for (const part of parts) yield Buffer.from(part);
@@ -10,19 +11,35 @@ async function all<T>(items: AsyncIterable<T>): Promise<T[]> {
   return found;
 }
 
-test("lines are put together across chunks, characters are not split, and a half-written last line is given", async () => {
+test("lines are put together across chunks, characters are not split, and a half-written last line is given as such", async () => {
   const euro = Buffer.from("€");
   expect(await all(lines_of(chunks("a\nb", euro.subarray(0, 1), euro.subarray(1), "\n\nrest")))).toEqual([
-    "a",
-    "b€",
-    "",
-    "rest",
+    { text: "a", bytes: 1, cut: 0, whole: true },
+    { text: "b€", bytes: 4, cut: 0, whole: true },
+    { text: "", bytes: 0, cut: 0, whole: true },
+    { text: "rest", bytes: 4, cut: 0, whole: false },
   ]);
 });
 
-test("a line over a megabyte is cut and says how much is missing", async () => {
-  const [line] = await all(lines_of(chunks("x".repeat(1024 * 1024), "yyy\n")));
-  expect(line).toMatch(/x \[3 bytes more\]$/);
+test("a line over a megabyte is cut and says how much is missing, read from either end", async () => {
+  const line = { text: "x".repeat(1024 * 1024), bytes: 1024 * 1024 + 3, cut: 3, whole: true };
+  expect(await all(lines_of(chunks("x".repeat(1024 * 1024), "yyy\n")))).toEqual([line]);
+  expect(await all(lines_backwards(chunks("yyy\n", "x".repeat(1024 * 1024))))).toEqual([line]);
+});
+
+test("lines read backwards are those read forwards, wherever the blocks are cut", async () => {
+  await fc.assert(
+    fc.asyncProperty(
+      fc.array(fc.constantFrom("\n", "a", "€", "\r\n", "bc")),
+      fc.integer({ min: 1, max: 5 }),
+      async (parts, size) => {
+        const bytes = Buffer.from(parts.join(""));
+        const blocks: Buffer[] = [];
+        for (let end = bytes.length; end > 0; end -= size) blocks.push(bytes.subarray(Math.max(0, end - size), end));
+        expect((await all(lines_backwards(chunks(...blocks)))).reverse()).toEqual(await all(lines_of(chunks(bytes))));
+      },
+    ),
+  );
 });
 
 test("a filter that would take for ever by backtracking answers at once, and a broken one is named", () => {
@@ -30,18 +47,6 @@ test("a filter that would take for ever by backtracking answers at once, and a b
   expect(() => compile_filter("(")).toThrow(/not a regular expression/);
 });
 
-test("formats: text stays, jsonl wraps what is not JSON, parsed reads stream-json", () => {
-  expect(format_line("plain", "jsonl")).toBe('{"type":"text","text":"plain"}');
-  expect(format_line('{"a":1}', "jsonl")).toBe('{"a":1}');
-  expect(
-    format_line(
-      '{"type":"assistant","message":{"content":[{"type":"text","text":"hi"},{"type":"tool_use","name":"Bash","input":{"c":1}}]}}',
-      "parsed",
-    ),
-  ).toBe('[ASST] hi\n[TOOL] Bash {"c":1}');
-  expect(format_line('{"half', "parsed")).toBe('{"half');
-});
-
 test("the last items of a stream are kept, no more", async () => {
-  expect(await all(last_of(lines_of(chunks("1\n2\n3\n")), 2))).toEqual(["2", "3"]);
+  expect((await all(last_of(lines_of(chunks("1\n2\n3\n")), 2))).map((line) => line.text)).toEqual(["2", "3"]);
 });

@@ -1,0 +1,176 @@
+/**
+ * What `get_output` answers: the newest lines of a log within limits, as one document. A log in its place is read from its end, no
+ * further than needed; an archived one is unpacked from its beginning. Neither keeps more than what it answers, and one line.
+ */
+import { stat } from "node:fs/promises";
+import type { AgentRecord } from "../../contract/agent.ts";
+import { type OutputAnswer, type OutputQuery, RECENT_LINES } from "../../contract/operations/output.ts";
+import type { Services } from "../services.ts";
+import { joined, type Shown, show_line } from "./format.ts";
+import { compile_filter, type Line, lines_backwards, lines_of } from "./lines.ts";
+import { find_log, gunzipped, log_role, will_grow_no_more } from "./log-stream.ts";
+import { Summary } from "./summary.ts";
+import { first_timestamp, timestamp_of } from "./timestamps.ts";
+
+/** Up to this size the lines of a log are counted: a few tens of milliseconds. In bytes. */
+const COUNT_LIMIT_BYTES = 16 * 1024 * 1024;
+/** What a summary is made of, from the end of the log. In bytes. */
+const SUMMARY_BYTES = 32 * 1024 * 1024;
+
+export async function get_output(
+  services: Services,
+  agent: AgentRecord,
+  query: OutputQuery,
+  signal: AbortSignal,
+): Promise<OutputAnswer> {
+  const keep = query.filter ? compile_filter(query.filter) : () => true;
+  const source = await find_log(services, agent, log_role(query.stream));
+  const ended = () => will_grow_no_more(agent);
+  const format = { format: query.format, compact: query.response_format === "compact", ended };
+  const tail = query.tail ?? (query.response_format === "recent" ? RECENT_LINES : Number.POSITIVE_INFINITY);
+  const wants_summary = query.response_format === "summary";
+  const picked = new Picked(tail, query.max_bytes);
+  const summary = new Summary(ended);
+  const { size, mtime } = await stat(source.path);
+  const read = (position: number) => services.readers.read(agent.id, source.path, { position, follow: false, signal });
+  let facts: Facts;
+  if (source.kind === "archive") {
+    facts = new Facts();
+    for await (const line of lines_of(gunzipped(source.path))) {
+      facts.add(line);
+      if (wants_summary) summary.add(line);
+      else if (keep(line.text)) picked.add_newer(show_line(line, format));
+    }
+  } else {
+    if (wants_summary) {
+      summary.complete = size <= SUMMARY_BYTES;
+      let skip = !summary.complete;
+      for await (const line of lines_of(read(Math.max(0, size - SUMMARY_BYTES)))) {
+        // The first one has lost its beginning.
+        if (!skip) summary.add(line);
+        skip = false;
+      }
+    } else if (tail > 0) {
+      for await (const line of lines_backwards(services.readers.read_backwards(agent.id, source.path, signal)))
+        if (keep(line.text) && !picked.add_older(show_line(line, format))) break;
+    }
+    facts = await facts_of(read, size, services.readers.read_backwards(agent.id, source.path, signal));
+  }
+  const lines = joined(picked.pieces);
+  return {
+    success: true,
+    agent_id: agent.id,
+    status: agent.status,
+    format: query.format,
+    response_format: query.response_format,
+    lines,
+    line_count: lines.length,
+    truncated: picked.truncated,
+    earlier: picked.earlier,
+    summary: wants_summary ? summary.result() : null,
+    metadata: {
+      source: source.kind,
+      total_bytes: facts.bytes,
+      total_lines: facts.lines,
+      first_timestamp: facts.first,
+      last_timestamp: facts.last,
+      modified_at: mtime.toISOString(),
+    },
+  };
+}
+
+/** The newest pieces that fit. Taken either from the newest on, or from the oldest on, forgetting. */
+class Picked {
+  pieces: Shown[] = [];
+  truncated = false;
+  earlier = false;
+  private bytes = 0;
+
+  constructor(
+    private readonly count: number,
+    private readonly max_bytes: number,
+  ) {}
+
+  /** False when no older piece can be taken. */
+  add_older(piece: Shown | null): boolean {
+    if (!piece) return true;
+    const fits = this.fitting(piece, this.pieces.length === 0);
+    if (!fits || this.pieces.length >= this.count) {
+      this.earlier = true;
+      return false;
+    }
+    this.pieces.unshift(fits);
+    this.bytes += size_of(fits);
+    return true;
+  }
+
+  add_newer(piece: Shown | null): void {
+    if (!piece) return;
+    this.pieces.push(piece);
+    this.bytes += size_of(piece);
+    while (this.pieces.length > this.count || (this.bytes > this.max_bytes && this.pieces.length > 1)) {
+      if (this.pieces.length <= this.count) this.truncated = true;
+      this.bytes -= size_of(this.pieces.shift() as Shown);
+      this.earlier = true;
+    }
+    const [only] = this.pieces;
+    if (only && this.bytes > this.max_bytes) {
+      this.bytes = 0;
+      this.pieces = [this.fitting(only, true) as Shown];
+      this.bytes = size_of(this.pieces[0] as Shown);
+    }
+  }
+
+  /** The piece if there is room for it. The newest is always given, cut if it must be: an answer of nothing would help nobody. */
+  private fitting(piece: Shown, newest: boolean): Shown | null {
+    if (this.bytes + size_of(piece) <= this.max_bytes) return piece;
+    if (this.pieces.length < this.count) this.truncated = true;
+    if (!newest) return null;
+    const kept = Buffer.from(piece.text)
+      .subarray(0, this.max_bytes)
+      .toString("utf8")
+      .replace(/\uFFFD$/, "");
+    return { ...piece, text: `${kept} [${Buffer.byteLength(piece.text) - Buffer.byteLength(kept)} bytes more]` };
+  }
+}
+
+const size_of = ({ text, joins }: Shown) => Buffer.byteLength(text) + (joins === null ? 1 : 0);
+
+/** Counted on the way through a whole log. */
+class Facts {
+  bytes = 0;
+  lines: number | null = 0;
+  first: string | null = null;
+  last: string | null = null;
+
+  add(line: Line): void {
+    this.bytes += line.bytes + (line.whole ? 1 : 0);
+    this.lines = (this.lines ?? 0) + 1;
+    const at = timestamp_of(line.text);
+    this.first ??= at;
+    this.last = at ?? this.last;
+  }
+}
+
+async function facts_of(
+  read: (position: number) => AsyncIterable<Buffer>,
+  size: number,
+  backwards: AsyncIterable<Buffer>,
+): Promise<Facts> {
+  const facts = new Facts();
+  facts.bytes = size;
+  facts.lines = size <= COUNT_LIMIT_BYTES ? await count_lines(read(0)) : null;
+  facts.first = await first_timestamp(lines_of(read(0)));
+  facts.last = await first_timestamp(lines_backwards(backwards));
+  return facts;
+}
+
+async function count_lines(chunks: AsyncIterable<Buffer>): Promise<number> {
+  let lines = 0;
+  let open = false;
+  for await (const chunk of chunks) {
+    for (let at = chunk.indexOf(0x0a); at >= 0; at = chunk.indexOf(0x0a, at + 1)) lines++;
+    open = chunk.at(-1) !== 0x0a;
+  }
+  return lines + (open ? 1 : 0);
+}
