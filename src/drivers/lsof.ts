@@ -1,12 +1,16 @@
 /**
- * lsof: who holds which file open. Run by the daemon. An lsof that is missing, slow, or that does not find what is known to be
- * open gives no answer at all: "I can't tell" is never "gone".
+ * lsof: who holds which file open. Run by the daemon. An lsof that is missing, slow, garbled or cut short, or that does not find what is
+ * known to be open, gives no answer at all: "I can't tell" is never "gone".
  */
 import { execa } from "execa";
 import type { Holder } from "../contract/receipt.ts";
+import { run_bounded } from "./bounded.ts";
+import { elsewhere, list_mounts } from "./mounts.ts";
 
-/** lsof looks at every process: 44 ms with 100 of them, 343 ms with 900. Past this it hangs (a dead network mount). In ms. */
+/** lsof looks at every process: 44 ms with 100 of them, 343 ms with 900. Past this it hangs. In ms. */
 const DEADLINE_MS = 15_000;
+/** About 100,000 holders; nobody has so many, so that more is no answer but a fault. In bytes. */
+const ANSWER_LIMIT_BYTES = 16 * 1024 * 1024;
 
 /** lsof escapes names it cannot print, so that a holder is matched by the inode, never by the name. */
 export type RawHolder = Omit<Holder, "whose"> & { inode: number };
@@ -14,69 +18,68 @@ export type LsofAnswer = { ok: true; holders: RawHolder[] } | { ok: false; reaso
 
 /**
  * Asks for the holders of existing files. `canary` is a file that process `pid` holds open: an answer in which it is missing is
- * no answer (lsof exits 1 both when nothing is open and when it fails, so that its exit code proves nothing).
+ * no answer (lsof exits 1 both when a file is not open and when it fails, so that its exit code proves little).
+ *
+ * A dead network mount anywhere makes lsof wait in stat(2), since it looks at every mount and every descriptor. Of its remedies (measured
+ * with lsof 4.95 and a FUSE server under SIGSTOP, a process holding a file there): none, or `-O`: no answer in 12 s; `-b`: at once, but it
+ * finds no file at all; `-S 2`: 7.7 s, and what it could not look at is left out without a word; `-e MOUNT`: 0.04 s and complete. So remote
+ * mounts on which none of the files lies are exempted by `-e`; on another file system nobody can hold them.
  */
 export async function lsof(
   files: readonly string[],
   canary: { path: string; inode: number; pid: number },
+  { deadline_ms = DEADLINE_MS, program = "lsof" } = {},
 ): Promise<LsofAnswer> {
-  const result = await execa("lsof", ["-w", "-n", "-P", "-F", "pcLfain", "--", canary.path, ...files], {
-    reject: false,
-    timeout: DEADLINE_MS,
-    killSignal: "SIGKILL",
-    stdin: "ignore",
-    cwd: "/",
-    maxBuffer: 64 * 1024 * 1024,
+  const asked = [canary.path, ...files];
+  const exempt = elsewhere(list_mounts(), asked).flatMap((point) => ["-e", point]);
+  const result = await run_bounded(program, ["-w", "-n", "-P", ...exempt, "-F", "pcLfain", "--", ...asked], {
+    deadline_ms,
+    max_bytes: ANSWER_LIMIT_BYTES,
   });
-  if (result.code === "ENOENT") return { ok: false, reason: "lsof is not installed" };
-  if (result.timedOut) return { ok: false, reason: `lsof did not answer in ${DEADLINE_MS} ms` };
-  // An answer that was cut short may lack the very holder that matters, canary or not.
-  if (result.signal) return { ok: false, reason: `lsof was ended by ${result.signal}` };
-  if (result.isMaxBuffer) return { ok: false, reason: "lsof's answer was too long and was cut" };
-  const all = parse_lsof(String(result.stdout ?? ""));
-  if (!all.some((one) => one.inode === canary.inode && one.pid === canary.pid)) {
-    return {
-      ok: false,
-      reason: `lsof did not see a file that is open (exit ${result.exitCode ?? "none"}): ${String(result.stderr).split("\n")[0] ?? ""}`,
-    };
-  }
+  if (result.failure) return { ok: false, reason: result.failure };
+  // With -w there are no warnings: whatever it says on stderr is that something went wrong.
+  const complaint = result.stderr.split("\n")[0] ?? "";
+  if (complaint !== "" || (result.exit_code !== 0 && result.exit_code !== 1))
+    return { ok: false, reason: `lsof failed (exit ${result.exit_code}): ${complaint.slice(0, 200)}` };
+  const all = parse_lsof(result.stdout);
+  if (!all) return { ok: false, reason: "lsof's answer is not what lsof writes" };
+  if (!all.some((one) => one.inode === canary.inode && one.pid === canary.pid))
+    return { ok: false, reason: `lsof did not see a file that is open (exit ${result.exit_code})` };
   return { ok: true, holders: all.filter((one) => one.inode !== canary.inode) };
 }
 
 const ACCESS = { r: "read", w: "write", u: "read_write" } as const;
 
-/** Parses `lsof -F pcLfain` (lsof(8), OUTPUT FOR OTHER PROGRAMS): a line a field, process fields before file fields. */
-export function parse_lsof(text: string): RawHolder[] {
+/**
+ * Parses `lsof -F pcLfain` (lsof(8), OUTPUT FOR OTHER PROGRAMS): a line a field, process fields before file fields. Null for what is not
+ * of that form, or ends within a line: it may lack a holder.
+ */
+export function parse_lsof(text: string): RawHolder[] | null {
+  if (text === "") return [];
+  if (!text.endsWith("\n")) return null;
   const holders: RawHolder[] = [];
   let process = { pid: 0, command: "", user: "" };
-  let file: Pick<RawHolder, "fd" | "access" | "inode"> = { fd: "", access: "unknown", inode: 0 };
-  for (const line of text.split("\n")) {
+  let file: Pick<RawHolder, "fd" | "access" | "inode"> | null = null;
+  for (const line of text.slice(0, -1).split("\n")) {
     const value = line.slice(1);
-    switch (line[0]) {
-      case "p":
-        process = { pid: Number(value), command: "", user: "" };
-        break;
-      case "c":
-        process.command = value;
-        break;
-      case "L":
-        process.user = value;
-        break;
-      case "f":
-        file = { fd: value, access: "unknown", inode: 0 };
-        break;
-      case "a":
-        file.access = ACCESS[value as keyof typeof ACCESS] ?? "unknown";
-        break;
-      case "i":
-        file.inode = Number(value);
-        break;
-      case "n":
-        holders.push({ ...process, ...file, path: value });
-        break;
-    }
+    const field = line[0] ?? "";
+    if (field === "p" || field === "f") {
+      // The name ends a file's fields: a file without one was cut off.
+      if (file) return null;
+      if (field === "f") file = { fd: value, access: "unknown", inode: 0 };
+      else process = { pid: Number(value), command: "", user: "" };
+      if (!(process.pid > 0)) return null;
+    } else if (field === "c") process.command = value;
+    else if (field === "L") process.user = value;
+    else if (!file) return null;
+    else if (field === "a") file.access = ACCESS[value as keyof typeof ACCESS] ?? "unknown";
+    else if (field === "i") file.inode = Number(value);
+    else if (field === "n") {
+      holders.push({ ...process, ...file, path: value });
+      file = null;
+    } else return null;
   }
-  return holders;
+  return file ? null : holders;
 }
 
 /** The version, or null when lsof is not there. */

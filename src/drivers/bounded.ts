@@ -1,0 +1,85 @@
+/**
+ * Runs a program that may hang, in a process group of its own, for at most a deadline. Run by the daemon, for lsof. When the other
+ * side is slow: at the deadline everybody of its group is killed, each by pid and start time, and the caller gets its answer then, even
+ * if a process does not die (uninterruptible sleep: KILL is waiting for it) or somebody keeps the output open.
+ */
+import { execa } from "execa";
+import { errno_of, is_errno, message_of } from "../contract/errors.ts";
+import type { ProcessRef } from "../contract/receipt.ts";
+import { is_alive, list_processes, process_ref_of } from "./procfs.ts";
+
+export interface Bounded {
+  stdout: string;
+  stderr: string;
+  exit_code: number | null;
+  /** Why there is no whole answer, in words, or null. */
+  failure: string | null;
+}
+
+/** `max_bytes` bounds stdout, and stderr, each. Never rejects. */
+export async function run_bounded(
+  program: string,
+  args: readonly string[],
+  { deadline_ms, max_bytes }: { deadline_ms: number; max_bytes: number },
+): Promise<Bounded> {
+  const child = execa(program, args, {
+    reject: false,
+    stdin: "ignore",
+    cwd: "/",
+    maxBuffer: max_bytes,
+    // Whether the last line is whole can only be seen by its newline.
+    stripFinalNewline: false,
+    // Its own session and group: what it starts can be found again, and a Ctrl-C at the daemon's terminal is not for it.
+    detached: true,
+    killSignal: "SIGKILL",
+  });
+  // Read at once: even when it has ended it is a zombie until the next turn of the event loop.
+  const leader = child.pid === undefined ? null : process_ref_of(child.pid);
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<"late">((resolve) => {
+    timer = setTimeout(() => resolve("late"), deadline_ms);
+  });
+  const result = await Promise.race([child, late]);
+  clearTimeout(timer);
+  if (result === "late") {
+    end_group(leader);
+    child.stdout?.destroy();
+    child.stderr?.destroy();
+    return { stdout: "", stderr: "", exit_code: null, failure: `${program} did not answer in ${deadline_ms} ms` };
+  }
+  const failure = why_no_answer(program, result);
+  if (failure) end_group(leader);
+  return { stdout: String(result.stdout), stderr: String(result.stderr), exit_code: result.exitCode ?? null, failure };
+}
+
+interface Result {
+  code?: string;
+  signal?: string;
+  isMaxBuffer: boolean;
+  exitCode?: number;
+}
+
+function why_no_answer(program: string, result: Result): string | null {
+  if (result.code === "ENOENT") return `${program} is not installed`;
+  if (result.isMaxBuffer) return `${program}'s answer was too long and was cut`;
+  // An answer that was cut short may lack the very line that matters.
+  if (result.signal) return `${program} was ended by ${result.signal}`;
+  if (result.exitCode === undefined) return `${program} could not be run (${errno_of(result) ?? message_of(result)})`;
+  return null;
+}
+
+/** Kills whoever is left of a group that we started. The kernel keeps a pid from being given away while a group or session has it for its id. */
+function end_group(leader: ProcessRef | null): void {
+  if (!leader) return;
+  const members = list_processes().filter(
+    (one) => one.pgrp === leader.pid && one.session === leader.pid && one.start_time >= leader.start_time,
+  );
+  for (const one of members) {
+    if (!is_alive(one)) continue;
+    try {
+      process.kill(one.pid, "SIGKILL");
+    } catch (error) {
+      if (!is_errno(error, "ESRCH")) throw error;
+    }
+  }
+}
