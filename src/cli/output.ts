@@ -86,7 +86,7 @@ export function receipt_text(receipt: Receipt): string {
   ];
   for (const file of cleanup.files_deferred)
     lines.push(
-      `  waiting    ${file.path}: ${file.verdict}${file.holders.map((one) => ` by ${printable(one.command)} (pid ${one.pid}, fd ${one.fd}, ${one.access})`).join(",")}`,
+      `  waiting    ${file.path}: ${file.verdict}${file.reason ? `: ${printable(file.reason)}` : ""}${file.holders.map((one) => ` by ${printable(one.command)} (pid ${one.pid}, fd ${one.fd}, ${one.access})`).join(",")}`,
     );
   for (const file of cleanup.files_failed) lines.push(`  failed     ${file.path}: ${file.error}`);
   for (const note of receipt.notes) lines.push(`  note       ${printable(note)}`);

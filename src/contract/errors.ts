@@ -87,3 +87,27 @@ export function is_errno(error: unknown, ...codes: string[]): boolean {
   const code = errno_of(error);
   return code !== undefined && codes.includes(code);
 }
+
+/** What the errors of a machine in trouble mean to a person. The others keep the system's own words. */
+const TROUBLE: Partial<Record<string, string>> = {
+  ENOSPC: "no space is left on the disk",
+  EDQUOT: "the disk quota is used up",
+  EROFS: "the file system is read-only",
+  EIO: "the disk reports an input/output error",
+  ESTALE: "the network file system lost the file",
+  ENOTCONN: "the file system's server is gone",
+  EMFILE: "too many files are open in this process",
+  ENFILE: "too many files are open on this machine",
+};
+
+/** True for an error of the disk or file system that may pass: what failed can be tried again. */
+export function is_disk_trouble(error: unknown): boolean {
+  return is_errno(error, "ENOSPC", "EDQUOT", "EROFS", "EIO", "ESTALE", "ENOTCONN");
+}
+
+/** A system error in words, with its code, in one line. */
+export function trouble(error: unknown): string {
+  const code = errno_of(error);
+  const words = code === undefined ? undefined : TROUBLE[code];
+  return words ? `${words} (${code})` : message_of(error);
+}

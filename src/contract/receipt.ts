@@ -68,12 +68,14 @@ export const closed_report = z.object({
 });
 export type ClosedReport = z.infer<typeof closed_report>;
 
-/** A file that stays in trash, because somebody holds it or because nobody could tell. */
+/** A file that stays in trash: somebody holds it, nobody could tell, or it is free (`clear`) but could not be removed or archived yet. */
 export const deferred_file = z.object({
   path: z.string(),
   trash_path: z.string(),
-  verdict: z.enum(["held", "unknown"]),
+  verdict,
   holders: z.array(holder),
+  /** Why the verdict is unknown, or why the removal did not work; null when the holders are the reason. */
+  reason: z.string().nullable().default(null),
 });
 
 /** What became of the agent's processes and files: the `cleanup` object of a kill's answer. */

@@ -11,7 +11,7 @@ const EVERY_MS = 60_000;
 
 export interface GcResult {
   removed: string[];
-  deferred: Pick<Receipt["cleanup"]["files_deferred"][number], "path" | "verdict" | "holders">[];
+  deferred: Pick<Receipt["cleanup"]["files_deferred"][number], "path" | "verdict" | "holders" | "reason">[];
 }
 
 /** One sweep. With `dry_run` nothing is removed; `removed` then names what would be. */
@@ -43,12 +43,17 @@ async function sweep_agent(
   if (dry_run || free.length === 0) {
     if (dry_run) result.removed.push(...free);
     for (const one of verdicts)
-      if (one.verdict !== "clear") result.deferred.push({ path: one.path, verdict: one.verdict, holders: one.holders });
+      if (one.verdict !== "clear")
+        result.deferred.push({ path: one.path, verdict: one.verdict, holders: one.holders, reason: one.reason });
     return;
   }
   const files = await remove_files(services.registry.task_of(agent).dir, ending, verdicts);
-  result.removed.push(...free);
   result.deferred.push(...files.files_deferred);
+  const kept = new Set(files.files_deferred.map((file) => file.trash_path));
+  const removed = free.filter((path) => !kept.has(path));
+  result.removed.push(...removed);
+  // Nothing has changed: the receipt stays, and the registry need not be written (its disk may be the full one).
+  if (removed.length === 0 && files.files_failed.length === 0) return;
   const { cleanup } = receipt;
   const amended: Receipt = {
     ...receipt,
@@ -73,7 +78,7 @@ async function sweep_agent(
   services.events.emit({
     type: "files_removed",
     agent_id: agent.id,
-    message: `${free.length} deferred files were released and removed`,
+    message: `${removed.length} deferred files were released and removed`,
   });
 }
 

@@ -14,7 +14,7 @@ export function gc_command(program: Command, context: Context): void {
       for (const path of result.removed) print(`${options.dryRun ? "would remove" : "removed"} ${path}`);
       for (const file of result.deferred)
         print(
-          `${file.verdict} ${file.path}${file.holders.map((one) => ` by ${printable(one.command)} (pid ${one.pid})`).join(",")}`,
+          `${file.verdict} ${file.path}${file.holders.map((one) => ` by ${printable(one.command)} (pid ${one.pid})`).join(",")}${file.reason ? `: ${printable(file.reason)}` : ""}`,
         );
       if (result.removed.length + result.deferred.length === 0) print("nothing is waiting for removal");
     });

@@ -71,7 +71,9 @@ export const supervisor_operations = {
     body: z.strictObject({ dry_run: z.boolean().default(false) }),
     response: z.object({
       removed: z.array(z.string()),
-      deferred: z.array(z.object({ path: z.string(), verdict: verdict, holders: z.array(holder) })),
+      deferred: z.array(
+        z.object({ path: z.string(), verdict: verdict, holders: z.array(holder), reason: z.string().nullable() }),
+      ),
     }),
   }),
   events: define({

@@ -1,11 +1,14 @@
-/** Removes what is proven to be free: deletes it, or archives it. Whatever is held or unknown stays in trash, deferred. */
+/**
+ * Removes what is proven to be free: deletes it, or archives it. Whatever is held or unknown stays in trash, deferred; so does what could not be
+ * removed or archived now (a full disk, a read error, a file system that is read-only): the original is kept, and the sweeper tries again.
+ */
 import { createReadStream, createWriteStream } from "node:fs";
 import { mkdir, open, rename, rm, stat } from "node:fs/promises";
 import { basename, join } from "node:path";
 import { pipeline } from "node:stream/promises";
 import { createGzip } from "node:zlib";
 import type { Ending, SetAsideFile } from "../../contract/agent.ts";
-import { is_errno, message_of } from "../../contract/errors.ts";
+import { errno_of, is_errno, trouble } from "../../contract/errors.ts";
 import { archive_dir } from "../../contract/paths.ts";
 import type { CleanupReport } from "../../contract/receipt.ts";
 import type { FileVerdict } from "../verifier.ts";
@@ -39,6 +42,7 @@ export async function remove_files(
           trash_path: file.trash_path,
           verdict: found.verdict,
           holders: found.holders,
+          reason: found.reason,
         });
       } else if (ending.cleanup === "archive") {
         result.bytes_freed += file.bytes - (await archive_file(dir, file));
@@ -49,7 +53,14 @@ export async function remove_files(
         result.bytes_freed += file.bytes;
       }
     } catch (error) {
-      result.files_failed.push({ path: file.trash_path, error: message_of(error) });
+      const what = ending.cleanup === "archive" ? "archived" : "removed";
+      result.files_deferred.push({
+        path: file.path,
+        trash_path: file.trash_path,
+        verdict: "clear",
+        holders: [],
+        reason: `it could not be ${what} (${trouble(error)}) and is kept; this is tried again`,
+      });
     }
   }
   result.bytes_freed = Math.max(0, result.bytes_freed);
@@ -68,25 +79,33 @@ export const archived_path = (dir: string, path: string) => join(archive_dir(dir
 /** Compresses beside, syncs, renames, and only then removes the original. Returns the compressed size. Safe to run again. */
 async function archive_file(dir: string, file: SetAsideFile): Promise<number> {
   const target = archived_path(dir, file.path);
-  await mkdir(archive_dir(dir), { recursive: true, mode: 0o700 });
+  const beside = `${target}.new`;
   try {
-    await pipeline(
-      createReadStream(file.trash_path),
-      createGzip(),
-      createWriteStream(`${target}.new`, { mode: 0o600 }),
-    );
+    await make_folder(archive_dir(dir));
+    await pipeline(createReadStream(file.trash_path), createGzip(), createWriteStream(beside, { mode: 0o600 }));
+    const handle = await open(beside, "r+");
+    try {
+      await handle.sync();
+    } finally {
+      await handle.close();
+    }
+    await rename(beside, target);
   } catch (error) {
+    // Half an archive takes room and is of no use to anybody.
+    await rm(beside, { force: true }).catch((again) => {
+      // What could not be written may not be removable either; the next try writes over it.
+      if (errno_of(again) === undefined) throw again;
+    });
     // Archived before a restart: the original is gone, the archive is there.
     if (is_errno(error, "ENOENT")) return (await stat(target)).size;
     throw error;
   }
-  const handle = await open(`${target}.new`, "r+");
-  try {
-    await handle.sync();
-  } finally {
-    await handle.close();
-  }
-  await rename(`${target}.new`, target);
   await rm(file.trash_path, { force: true });
   return (await stat(target)).size;
+}
+
+async function make_folder(path: string): Promise<void> {
+  await mkdir(path, { mode: 0o700 }).catch((error) => {
+    if (!is_errno(error, "EEXIST")) throw error;
+  });
 }
