@@ -77,6 +77,8 @@ export const agent_record = z.looseObject({
   ending: ending.nullable().default(null),
   receipt: receipt.nullable().default(null),
   message: z.string().default(""),
+  /** What holds the agent's output up while it waits (a full disk: which file, and why), or null. */
+  stalled: z.string().nullable().default(null),
 });
 export type AgentRecord = z.infer<typeof agent_record>;
 

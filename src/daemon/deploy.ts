@@ -10,7 +10,7 @@ import { fileURLToPath } from "node:url";
 import { COOKIE_VARIABLE } from "../containment/family.ts";
 import { type AgentRecord, agent_record } from "../contract/agent.ts";
 import { deferred } from "../contract/deferred.ts";
-import { is_errno, message_of, SupervisorError } from "../contract/errors.ts";
+import { is_disk_trouble, is_errno, message_of, SupervisorError, trouble } from "../contract/errors.ts";
 import type { LaunchSpec } from "../contract/host-protocol.ts";
 import { new_agent_id, session_name } from "../contract/ids.ts";
 import type { DeployRequest } from "../contract/operations/agents.ts";
@@ -101,8 +101,11 @@ export async function deploy(services: Services, request: DeployRequest): Promis
       );
     if (error instanceof SupervisorError)
       throw new SupervisorError(error.code, `${agent.id} was not deployed (${step}): ${error.message}`);
-    if (is_errno(error, "ENOSPC", "EDQUOT", "EROFS", "EACCES", "EMFILE", "ENFILE")) {
-      throw new SupervisorError("workspace_unusable", `the agent was not deployed (${step}): ${message_of(error)}`);
+    if (is_disk_trouble(error) || is_errno(error, "EACCES", "EMFILE", "ENFILE")) {
+      throw new SupervisorError(
+        "workspace_unusable",
+        `the agent was not deployed (${step}): ${trouble(error)}; nothing was started`,
+      );
     }
     throw error;
   } finally {

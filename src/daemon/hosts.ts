@@ -9,6 +9,9 @@ import type { Services } from "./services.ts";
 export function forward_events(services: Services, agent_id: string): (event: HostEvent) => void {
   return (event) => {
     if (event.event === "stalled") {
+      // In memory only: the disk that is full may be the registry's, and the host says it again to the next daemon.
+      const agent = services.registry.agents().find((one) => one.id === agent_id);
+      if (agent) agent.stalled = event.reason;
       services.events.emit({
         type: event.reason ? "agent_stalled" : "agent_resumed",
         agent_id,
@@ -32,6 +35,7 @@ export function watch_host(services: Services, agent: AgentRecord, link: HostLin
     });
   void link.closed.then((report) => take_up(report.cause as "exited", REASONS[report.cause] ?? report.cause));
   void link.gone.then(() => {
+    agent.stalled = null;
     if (services.hosts.get(agent.id) === link) services.hosts.delete(agent.id);
     if (!services.stopping && !services.ends.has(agent.id) && !agent.ended_at)
       void take_up("host_lost", "its host went away");

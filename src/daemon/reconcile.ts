@@ -55,6 +55,7 @@ async function adopt(services: Services, agent: AgentRecord): Promise<boolean> {
           boot_id: boot_id(),
         },
         process: facts.process ?? agent.process,
+        stalled: facts.stalled,
       });
       if (facts.phase !== "waiting" && agent.status === "deploying")
         await services.registry.advance(agent, { type: "launched" });

@@ -58,8 +58,16 @@ export async function start_agent(spec: LaunchSpec, options: AgentOptions): Prom
     });
 
     const logs: LogFile[] = [];
+    let told: string | null = null;
+    const stalled = () => logs.find((log) => log.stalled)?.stalled ?? null;
+    // One log that goes on says nothing while the other is still held up.
+    const tell_stall = () => {
+      if (stalled() === told) return;
+      told = stalled();
+      options.on_stall(told);
+    };
     const open_log = async (path: string) => {
-      const log = await LogFile.open(path, options.on_stall);
+      const log = await LogFile.open(path, tell_stall);
       logs.push(log);
       undo.push(
         () => log.destroy(),
@@ -120,7 +128,7 @@ export async function start_agent(spec: LaunchSpec, options: AgentOptions): Prom
       type: terminal.type,
       bytes_read: () => outputs.reduce((sum, one) => sum + one.account.bytes_read, 0),
       bytes_written: () => outputs.reduce((sum, one) => sum + one.account.bytes_written, 0),
-      stalled: () => logs.find((log) => log.stalled)?.stalled ?? null,
+      stalled,
       dispose: () => {
         keys.stop();
         pane.close();

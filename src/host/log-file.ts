@@ -7,7 +7,7 @@ import { constants } from "node:fs";
 import { type FileHandle, open } from "node:fs/promises";
 import { Writable } from "node:stream";
 import { setTimeout as delay } from "node:timers/promises";
-import { errno_of, message_of } from "../contract/errors.ts";
+import { trouble } from "../contract/errors.ts";
 
 /** Bytes kept in memory before the agent is made to wait. Large enough that one slow write does not stop a fast agent. */
 const HIGH_WATER_BYTES = 1024 * 1024;
@@ -15,6 +15,8 @@ const HIGH_WATER_BYTES = 1024 * 1024;
 const MAX_BUFFERS = 1024;
 /** How often a refused write is tried again, in ms: seldom enough to cost nothing, often enough to go on soon after room is made. */
 const RETRY_MS = 200;
+/** A write that takes this long is told of, in ms: the file system blocks (a dead network mount, a frozen disk). A busy disk takes tenths of a second. */
+const SLOW_MS = 2_000;
 
 /** O_APPEND: no seek can overwrite. O_NOFOLLOW: a link planted in the log's place is refused (open(2)). */
 const FLAGS = constants.O_WRONLY | constants.O_APPEND | constants.O_CREAT | constants.O_NOFOLLOW;
@@ -66,17 +68,26 @@ export class LogFile extends Writable {
     await this.handle.close();
   }
 
-  /** Tries until it works. Every error waits: to give a byte up is never right while it can still be kept. */
+  /**
+   * Tries until it works. Every error waits: to give a byte up is never right while it can still be kept. A file system that blocks is
+   * waited for as well; the call cannot be taken back, and a second one beside it could write twice.
+   */
   private async patiently<T>(work: () => Promise<T>): Promise<T> {
     for (;;) {
+      const slow = setTimeout(
+        () => this.set_stalled(`${this.path}: the file system has not answered for ${SLOW_MS / 1000} s`),
+        SLOW_MS,
+      );
       try {
         const result = await work();
         this.set_stalled(null);
         return result;
       } catch (error) {
-        this.set_stalled(`${this.path}: ${errno_of(error) ?? message_of(error)}`);
-        await delay(RETRY_MS);
+        this.set_stalled(`${this.path}: ${trouble(error)}`);
+      } finally {
+        clearTimeout(slow);
       }
+      await delay(RETRY_MS);
     }
   }
 

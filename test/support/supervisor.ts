@@ -50,6 +50,8 @@ export class TestSupervisor {
   client!: Client;
   socket = "";
   daemon_stderr = "";
+  /** What must be undone after the daemon has gone and before the test's directory is removed (a mount). */
+  readonly at_end: (() => Promise<void>)[] = [];
 
   private constructor(
     readonly root: string,
@@ -186,6 +188,7 @@ export class TestSupervisor {
       /\.(sock|out|err|conf)$|canary/.test(name),
     );
     expect(sockets, "sockets and runtime files are left").toEqual([]);
+    for (const undo of this.at_end.splice(0).reverse()) await undo();
     await rm(this.root, { recursive: true });
   }
 }

@@ -1,9 +1,10 @@
 /** `supervisor kill`: ends agents, with receipts. */
 import { type Command, Option } from "commander";
+import type { Client } from "../../client/client.ts";
 import { SupervisorError } from "../../contract/errors.ts";
 import type { Receipt } from "../../contract/receipt.ts";
 import type { Context } from "../context.ts";
-import { print, print_json, receipt_text } from "../output.ts";
+import { print, print_json, printable, receipt_text } from "../output.ts";
 import { whole_number } from "../values.ts";
 
 export function kill_command(program: Command, context: Context): void {
@@ -48,7 +49,9 @@ async function kill(
     // Every id is looked up before the first agent is touched.
     const agents = await Promise.all(ids.map((id) => client.call("get_agent", { params: { agent: id } })));
     receipts = await Promise.all(
-      agents.map((agent) => client.call("kill", { params: { agent: agent.id }, body: options })),
+      agents.map((agent) =>
+        told_while_waiting(client, agent.id, client.call("kill", { params: { agent: agent.id }, body: options })),
+      ),
     );
   } else {
     receipts = (await client.call("kill_many", { body: { ...options, task_id: task, all } })).receipts;
@@ -57,4 +60,31 @@ async function kill(
   if (context.json()) print_json(ids.length === 1 ? receipts[0] : { success, receipts });
   else print(receipts.length === 0 ? "no agents were running" : receipts.map(receipt_text).join("\n"));
   context.exit_code(success ? 0 : 1);
+}
+
+/** An end takes tens of milliseconds, or its grace; after this long a person wonders what it waits for. In ms. */
+const WONDER_MS = 2_000;
+
+/** Says on stderr what an end that takes long waits for, and again when that changes. */
+async function told_while_waiting<T>(client: Client, id: string, answer: Promise<T>): Promise<T> {
+  let told = "";
+  let looking = false;
+  const look = async () => {
+    if (looking) return;
+    looking = true;
+    const agent = await client
+      .call("get_agent", { params: { agent: id } })
+      .catch(() => null /* the kill's own answer says why */);
+    looking = false;
+    if (!agent?.ending || agent.receipt) return;
+    const why = agent.stalled ? `its output cannot be written: ${agent.stalled}` : `step ${agent.ending.step}`;
+    if (why !== told) process.stderr.write(`${printable(`${agent.id} is still ending; ${why}`)}\n`);
+    told = why;
+  };
+  const timer = setInterval(() => void look(), WONDER_MS);
+  try {
+    return await answer;
+  } finally {
+    clearInterval(timer);
+  }
 }

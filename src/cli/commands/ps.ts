@@ -3,7 +3,7 @@ import type { Command } from "commander";
 import pretty_ms from "pretty-ms";
 import type { AgentRecord } from "../../contract/agent.ts";
 import type { Context } from "../context.ts";
-import { cell, print, print_json, table } from "../output.ts";
+import { cell, print, print_json, printable, table } from "../output.ts";
 
 export function ps_command(program: Command, context: Context): void {
   program
@@ -21,6 +21,7 @@ export function ps_command(program: Command, context: Context): void {
           ? `no agents${options.all ? "" : " are running"}`
           : table(["AGENT", "STATUS", "AGE", "PROGRESS", "COMMAND"], agents.map(ps_row)),
       );
+      for (const agent of agents) if (agent.stalled) print(`${cell(agent.id, 80)} waits: ${printable(agent.stalled)}`);
     });
 }
 
@@ -29,7 +30,7 @@ function ps_row(agent: AgentRecord): string[] {
   const age = agent.started_at ? pretty_ms(Math.max(0, until - Date.parse(agent.started_at)), { compact: true }) : "";
   return [
     cell(agent.id, 80),
-    cell(agent.status, 12),
+    cell(agent.stalled ? `${agent.status}, stalled` : agent.status, 20),
     age,
     `${agent.progress} %`,
     cell(agent.command.join(" ") || agent.prompt, 60),

@@ -23,6 +23,10 @@ function status_text(agent: AgentRecord): string {
     `  directory  ${printable(agent.cwd)}`,
     `  process    ${agent.process?.pid ?? "none"}, host ${agent.host?.pid ?? "none"}, session ${agent.tmux_session ?? "none"}`,
     `  started    ${agent.started_at}${agent.ended_at ? `, ended ${agent.ended_at}` : ""}`,
+    ...(agent.stalled ? [`  stalled    ${printable(agent.stalled)}`] : []),
+    ...(agent.ending && !agent.receipt
+      ? [`  ending     step ${agent.ending.step}: ${printable(agent.ending.reason)}`]
+      : []),
     `  progress   ${agent.progress} % ${printable(agent.message)}`,
     ...Object.entries(agent.tracked_files).map(([role, path]) => `  ${role.padEnd(14)} ${printable(path)}`),
   ];

@@ -7,7 +7,7 @@ import { Readable } from "node:stream";
 import swagger from "@fastify/swagger";
 import fastify, { type FastifyInstance } from "fastify";
 import { jsonSchemaTransform, serializerCompiler, validatorCompiler } from "fastify-type-provider-zod";
-import { errno_of, message_of, SupervisorError } from "../../contract/errors.ts";
+import { is_disk_trouble, message_of, SupervisorError, trouble } from "../../contract/errors.ts";
 import { OPERATIONS, type OperationName } from "../../contract/operations.ts";
 import type { Services } from "../services.ts";
 import { VERSION } from "../version.ts";
@@ -96,11 +96,13 @@ function to_supervisor_error(error: unknown): SupervisorError {
   if (statusCode === 413)
     return new SupervisorError("request_too_large", `a request may have ${BODY_LIMIT_BYTES} bytes`);
   if (statusCode && statusCode < 500) return new SupervisorError("invalid_request", message_of(error));
-  if (errno_of(error) === "ENOSPC")
+  if (is_disk_trouble(error)) {
+    const { path } = error as { path?: string };
     return new SupervisorError(
       "registry_unwritable",
-      "no space is left on the disk of the workspace; make room and try again",
+      `${path ? `${path}: ` : ""}${trouble(error)}; nothing was recorded: mend the workspace's disk and try again`,
     );
+  }
   return new SupervisorError(
     "internal",
     `a defect in the supervisor (${code ?? "no code"}: ${message_of(error)}); its log has the details`,

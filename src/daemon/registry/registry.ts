@@ -1,5 +1,5 @@
 /** What the supervisor remembers: tasks and their agents. The only writer of the registry files. */
-import { mkdir, readdir } from "node:fs/promises";
+import { mkdir, readdir, rmdir } from "node:fs/promises";
 import { basename } from "node:path";
 import { type AgentRecord, agent_record, REGISTRY_VERSION } from "../../contract/agent.ts";
 import { is_errno, message_of, SupervisorError } from "../../contract/errors.ts";
@@ -65,7 +65,30 @@ export class Registry {
   async create_task(description: string, now = new Date(), extra: Record<string, unknown> = {}): Promise<Task> {
     const task_id = new_task_id(now);
     const dir = task_dir(this.workspace, task_id);
-    for (const folder of task_folders(dir)) await mkdir(folder, { mode: 0o700 });
+    const made: string[] = [];
+    try {
+      for (const folder of task_folders(dir)) {
+        await mkdir(folder, { mode: 0o700 });
+        made.push(folder);
+      }
+      return await this.begin_task(task_id, dir, description, now, extra);
+    } catch (error) {
+      // No room for a task: nothing is left of it. Only its own, empty folders go.
+      for (const folder of made.reverse())
+        await rmdir(folder).catch((again) => {
+          if (!is_errno(again, "ENOTEMPTY", "EROFS", "ENOENT")) throw again;
+        });
+      throw error;
+    }
+  }
+
+  private async begin_task(
+    task_id: string,
+    dir: string,
+    description: string,
+    now: Date,
+    extra: Record<string, unknown>,
+  ): Promise<Task> {
     const store = await RegistryStore.create(registry_path(dir), {
       task_id,
       task_description: description,
