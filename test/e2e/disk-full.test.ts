@@ -119,8 +119,10 @@ describe.skipIf(NO_MOUNT)(needs(NO_MOUNT, "with a full disk"), () => {
   });
 
   test("a log that cannot be archived is kept, with no half archive, and is archived when there is room", async () => {
-    // 3 MB that gzip cannot make small.
-    const agent = await supervisor.deploy({ command: ["sh", "-c", "head -c 2900000 /dev/urandom; exec cat /dev/tty"] });
+    // 3 MB that gzip makes to 2.2, which is more than what is left of the disk.
+    const agent = await supervisor.deploy({
+      command: ["sh", "-c", "base64 -w 0 /dev/urandom | head -c 2900000; exec tail -f /dev/null"],
+    });
     await eventually("the output", async () => (await supervisor.log_text(agent)).length === 2_900_000);
     const content = await digest(agent.tracked_files.log_file as string);
     const receipt = await supervisor.client.call("kill", {
