@@ -1,4 +1,6 @@
 /** The agent host's process: arguments in, exit code out. Started by tmux as `node agent-host.js AGENT_ID SOCKET TMUX_SOCKET`. */
+import { closeSync } from "node:fs";
+import { is_errno } from "../contract/errors.ts";
 import { run_host } from "../host/run.ts";
 
 const [agent_id, socket, tmux_socket] = process.argv.slice(2);
@@ -7,9 +9,21 @@ if (!agent_id || !socket || !tmux_socket) {
   process.exit(2);
 }
 run_host({ agent_id, socket, tmux_socket }).then(
-  () => process.exit(0),
+  () => leave(0),
   (error) => {
     console.error(error);
-    process.exit(1);
+    leave(1);
   },
 );
+
+/** At its exit Node puts the terminal back as it was, and aborts (with a core file) when that terminal has hung up (seen with Node 20.20). */
+function leave(code: number): never {
+  for (const fd of [0, 1, 2]) {
+    try {
+      closeSync(fd);
+    } catch (error) {
+      if (!is_errno(error, "EBADF")) throw error;
+    }
+  }
+  process.exit(code);
+}

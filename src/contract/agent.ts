@@ -73,6 +73,8 @@ export const agent_record = z.looseObject({
   cookie: z.string().nullable().default(null),
   host: host_ref.nullable().default(null),
   process: process_ref.nullable().default(null),
+  /** Whether there is a pane to attach to: `lost` from the death of a tmux server until the agent has a pane on a new one; `unknown` with a host of protocol 1. */
+  pane: z.enum(["open", "lost", "unknown"]).default("unknown"),
   exit: exit_status.nullable().default(null),
   ending: ending.nullable().default(null),
   receipt: receipt.nullable().default(null),

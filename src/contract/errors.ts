@@ -28,6 +28,7 @@ export const ERRORS = {
     exit: 1,
     meaning: "The agent does not read its terminal; nothing more can be typed.",
   },
+  no_pane: { http: 409, exit: 1, meaning: "The agent has no pane to attach to, since its tmux server died." },
   daemon_running: { http: 409, exit: 1, meaning: "Another supervisor serves this workspace." },
   daemon_stopping: { http: 503, exit: 1, meaning: "The supervisor is stopping and takes no new work." },
   no_daemon: { http: 503, exit: 3, meaning: "No supervisor serves this workspace." },

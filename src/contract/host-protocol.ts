@@ -35,6 +35,25 @@ export type LaunchSpec = z.infer<typeof launch_spec>;
 export const host_phase = z.enum(["waiting", "running", "ending", "closed"]);
 export type HostPhase = z.infer<typeof host_phase>;
 
+/** A host's view: `open` on a pane, or `lost` with a tmux server that died. */
+export const pane_state = z.enum(["open", "lost"]);
+export type PaneState = z.infer<typeof pane_state>;
+
+/** A new pane for a host whose tmux server died. Since protocol 2. */
+export const pane_request = z.object({
+  type: z.literal("pane"),
+  id: z.int(),
+  /** The pane's terminal, `/dev/pts/N`. */
+  tty: z.string(),
+  /** A named pipe that the host holds open for as long as it lives: its end tells the placeholder in the pane to go. */
+  life: z.string(),
+  /** A named pipe in which the placeholder says `ROWS COLUMNS`, at first and after each change. */
+  sizes: z.string(),
+  /** The tmux server that has the pane. */
+  server: process_ref,
+});
+export type PaneRequest = z.infer<typeof pane_request>;
+
 /** A host's answer to `hello`: the facts, so that a daemon that knows nothing can adopt it. */
 export const host_facts = z.object({
   protocol: z.int(),
@@ -47,6 +66,10 @@ export const host_facts = z.object({
   closed: closed_report.nullable(),
   /** What holds the agent's output up, if anything: a full disk, say. */
   stalled: z.string().nullable(),
+  /** Whether the agent can be looked at; absent for a host of protocol 1, which cannot be given another pane. */
+  pane: pane_state.optional(),
+  /** The tmux server that the host was started by, or that has its pane now; null when it was gone already. */
+  tmux_server: process_ref.nullable().optional(),
 });
 export type HostFacts = z.infer<typeof host_facts>;
 
@@ -62,6 +85,7 @@ export const host_request = z.discriminatedUnion("type", [
   }),
   z.object({ type: z.literal("input"), id: z.int(), data: z.string() }),
   z.object({ type: z.literal("release"), id: z.int() }),
+  pane_request,
 ]);
 export type HostRequest = z.infer<typeof host_request>;
 
@@ -72,6 +96,8 @@ export const host_message = z.union([
   z.object({ event: z.literal("exited"), code: z.int().nullable(), signal: z.string().nullable(), at: z.string() }),
   z.object({ event: z.literal("ending"), cause: end_cause }),
   z.object({ event: z.literal("stalled"), reason: z.string().nullable() }),
+  /** Since protocol 2. */
+  z.object({ event: z.literal("pane"), state: pane_state }),
   z.object({ event: z.literal("closed"), report: closed_report }),
 ]);
 export type HostMessage = z.infer<typeof host_message>;

@@ -51,3 +51,8 @@ export const host_socket = (runtime_dir: string, agent_id: string) =>
   join(runtime_dir, `${short_agent_id(agent_id)}.sock`);
 export const host_stderr = (runtime_dir: string, agent_id: string) =>
   join(runtime_dir, `${short_agent_id(agent_id)}.err`);
+/** The named pipes between a host and the placeholder in its new pane; only until both have opened them. */
+export const placeholder_pipes = (runtime_dir: string, agent_id: string) => ({
+  life: join(runtime_dir, `${short_agent_id(agent_id)}.life`),
+  sizes: join(runtime_dir, `${short_agent_id(agent_id)}.size`),
+});

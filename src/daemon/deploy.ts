@@ -11,7 +11,7 @@ import { COOKIE_VARIABLE } from "../containment/family.ts";
 import { type AgentRecord, agent_record } from "../contract/agent.ts";
 import { deferred } from "../contract/deferred.ts";
 import { is_disk_trouble, is_errno, message_of, SupervisorError, trouble } from "../contract/errors.ts";
-import type { LaunchSpec } from "../contract/host-protocol.ts";
+import type { HostFacts, LaunchSpec } from "../contract/host-protocol.ts";
 import { new_agent_id, session_name } from "../contract/ids.ts";
 import type { DeployRequest } from "../contract/operations/agents.ts";
 import { exit_record_path, host_socket, host_stderr, tracked_files_of } from "../contract/paths.ts";
@@ -114,8 +114,10 @@ export async function deploy(services: Services, request: DeployRequest): Promis
   }
 }
 
-async function launch(link: HostLink, spec: LaunchSpec): Promise<Pick<AgentRecord, "process">> {
-  return (await link.request({ type: "launch", spec })) as Pick<AgentRecord, "process">;
+async function launch(link: HostLink, spec: LaunchSpec): Promise<HostFacts> {
+  const facts = (await link.request({ type: "launch", spec })) as HostFacts;
+  link.take_view(facts);
+  return facts;
 }
 
 function new_agent(registry: Registry, task: Task, request: DeployRequest, parent: AgentRecord | null): AgentRecord {
@@ -209,9 +211,12 @@ async function write_new(path: string, text: string): Promise<void> {
 }
 
 async function remove_session(services: Services, agent: AgentRecord): Promise<void> {
-  await kill_session(services.tmux, agent.tmux_session as string);
-  await rm(host_socket(services.runtime_dir, agent.id), { force: true });
-  await rm(host_stderr(services.runtime_dir, agent.id), { force: true });
+  const session = agent.tmux_session as string;
+  const files = [host_socket(services.runtime_dir, agent.id), host_stderr(services.runtime_dir, agent.id)];
+  const killed = await kill_session(services.tmux, session);
+  await Promise.all(files.map((path) => rm(path, { force: true })));
+  // A frozen server starts the session when it goes on, and the host in it makes its files again.
+  if (killed === "unknown") services.panes.end_later({ session, files });
 }
 
 /** Refuses a directory or a program that is not there, before anything is made. */

@@ -13,9 +13,10 @@ import {
   type HostRequest,
   host_facts,
   host_message,
+  type PaneState,
 } from "../contract/host-protocol.ts";
 import { HOST_PROTOCOL } from "../contract/protocol-version.ts";
-import type { ClosedReport } from "../contract/receipt.ts";
+import type { ClosedReport, ProcessRef } from "../contract/receipt.ts";
 
 /** A host answers within a millisecond or two; one that takes this long is stopped or wedged. In ms. */
 const REQUEST_DEADLINE_MS = 10_000;
@@ -30,6 +31,12 @@ export class HostLink {
   private readonly waiting = new Map<number, { resolve: (value: unknown) => void; reject: (error: Error) => void }>();
   private last_id = 0;
   stalled: string | null = null;
+  /** The host's view, as it last said; null before it said anything, and with a host that never does (protocol 1). */
+  pane: PaneState | null = null;
+  /** The tmux server that has the host's pane, as far as the host said. */
+  tmux_server: ProcessRef | null = null;
+  /** Called when the view changes. */
+  on_pane: (state: PaneState) => void = () => {};
 
   private constructor(
     readonly agent_id: string,
@@ -61,8 +68,15 @@ export class HostLink {
       );
     }
     this.stalled = facts.stalled;
+    this.take_view(facts);
     if (facts.closed) this.closed_handle.resolve(facts.closed);
     return facts;
+  }
+
+  /** The view, from facts. `launch` answers with facts too: the host opens its pane only then, and may find its tmux server gone. */
+  take_view({ pane, tmux_server }: Pick<HostFacts, "pane" | "tmux_server">): void {
+    this.pane = pane ?? null;
+    this.tmux_server = tmux_server ?? null;
   }
 
   request(request: Request): Promise<unknown> {
@@ -109,6 +123,10 @@ export class HostLink {
     if ("event" in message) {
       if (message.event === "closed") this.closed_handle.resolve(message.report);
       if (message.event === "stalled") this.stalled = message.reason;
+      if (message.event === "pane") {
+        this.pane = message.state;
+        this.on_pane(message.state);
+      }
       this.on_event(message);
       return;
     }

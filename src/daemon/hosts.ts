@@ -29,6 +29,9 @@ export function forward_events(services: Services, agent_id: string): (event: Ho
 
 /** Follows a host to its end: an end that the host begins by itself, or its death, is taken up by the daemon. */
 export function watch_host(services: Services, agent: AgentRecord, link: HostLink): void {
+  link.on_pane = (state) => services.panes.note(agent, state);
+  if (link.pane) services.panes.note(agent, link.pane);
+  if (link.pane === "open" && link.tmux_server) services.tmux.process ??= link.tmux_server;
   const take_up = (cause: "exited" | "host_lost" | "session_killed" | "kill", reason: string) =>
     end_agent(services, agent, { cause, reason, cleanup: agent.cleanup, grace_ms: agent.grace_ms }).catch((error) => {
       services.log.error({ agent_id: agent.id, error: String(error) }, "an end did not finish");

@@ -20,11 +20,13 @@ import { lsof_version } from "../drivers/lsof.ts";
 import { read_process } from "../drivers/procfs.ts";
 import { end_idle_server, server_lives, TMUX_CONFIG, tmux_version } from "../drivers/tmux.ts";
 import { start_server } from "./api/server.ts";
+import { resume_sessions } from "./ending/later.ts";
 import { EventLog } from "./events.ts";
 import { start_sweeper } from "./gc.ts";
 import { kill_all } from "./kill.ts";
 import { daemon_lives, lock_workspace, read_daemon_info } from "./lock.ts";
 import { LogReaders } from "./logs/readers.ts";
+import { Panes } from "./panes.ts";
 import { reconcile } from "./reconcile.ts";
 import { Registry } from "./registry/registry.ts";
 import { ReportBook } from "./report-book.ts";
@@ -74,6 +76,7 @@ export async function start_daemon(options: DaemonOptions): Promise<Daemon> {
     await registry.load();
     for (const warning of registry.warnings) options.log.warn(warning);
     const verifier = new Verifier();
+    const panes = new Panes(() => services);
     const services: Services = {
       workspace,
       runtime_dir,
@@ -87,6 +90,7 @@ export async function start_daemon(options: DaemonOptions): Promise<Daemon> {
       reports: new Reports(),
       book: new ReportBook(),
       readers: new LogReaders(),
+      panes,
       hosts: new Map(),
       deploys: new Map(),
       ends: new Map(),
@@ -97,6 +101,8 @@ export async function start_daemon(options: DaemonOptions): Promise<Daemon> {
     await verifier.open(canary_file(runtime_dir), whose_process(registry));
     undo.push(() => verifier.close());
     const { adopted } = await reconcile(services);
+    undo.push(() => panes.close());
+    resume_sessions(services);
     const stop_sweeper = start_sweeper(services);
     undo.push(async () => stop_sweeper());
     const server = await start_server(services);
@@ -111,19 +117,26 @@ export async function start_daemon(options: DaemonOptions): Promise<Daemon> {
           cleanup: "archive",
         });
       await Promise.allSettled(services.ends.values());
+      await panes.close();
       stop_sweeper();
       await server.close();
       for (const link of services.hosts.values()) link.close();
       await registry.settle();
       await verifier.close();
       const left = running();
+      let tmux_left = false;
       if (left === 0) {
-        await end_idle_server(services.tmux).catch((error) =>
-          options.log.warn({ error: message_of(error) }, "the tmux server was left running"),
-        );
+        await end_idle_server(services.tmux).catch((error) => {
+          tmux_left = true;
+          options.log.warn(
+            { error: message_of(error) },
+            "the tmux server was left running; the next start looks at it again",
+          );
+        });
         await remove_runtime_dir(runtime_dir);
       }
-      await lock.release(left > 0);
+      // daemon.json leads the next daemon to the hosts, or to a frozen tmux server.
+      await lock.release(left > 0 || tmux_left);
     };
     return { pid: process.pid, socket, workspace, adopted, running, stop_requested: stop_requested.promise, stop };
   } catch (error) {

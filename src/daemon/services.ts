@@ -5,6 +5,7 @@ import type { TmuxServer } from "../drivers/tmux.ts";
 import type { EventLog } from "./events.ts";
 import type { HostLink } from "./host-link.ts";
 import type { LogReaders } from "./logs/readers.ts";
+import type { Panes } from "./panes.ts";
 import type { Registry } from "./registry/registry.ts";
 import type { ReportBook } from "./report-book.ts";
 import type { Reports } from "./reports.ts";
@@ -24,6 +25,7 @@ export interface Services {
   reports: Reports;
   book: ReportBook;
   readers: LogReaders;
+  panes: Panes;
   /** Connections to living hosts, by agent id. */
   hosts: Map<string, HostLink>;
   /** Deploys under way, by agent id; never rejects. */

@@ -6,10 +6,14 @@ import { createConnection } from "node:net";
 import { setTimeout as delay } from "node:timers/promises";
 import { execa } from "execa";
 import pRetry from "p-retry";
-import { message_of, SupervisorError } from "../contract/errors.ts";
+import { is_errno, message_of, SupervisorError } from "../contract/errors.ts";
+import type { ProcessRef } from "../contract/receipt.ts";
+import { process_ref_of, read_process } from "./procfs.ts";
 
 /** A tmux that has not answered by then is stopped or wedged. It answers in about 10 ms. */
 const DEADLINE_MS = 10_000;
+/** For a look that a person or an end waits for, and that can do without an answer. In ms. */
+const LOOK_DEADLINE_MS = 3_000;
 /** How often is looked whether a server that was told to leave has left. In ms. */
 const LOOK_MS = 5;
 /** `new-session` fails when it meets a server that is just leaving with its last session; a new one is there at once. */
@@ -37,15 +41,20 @@ export interface TmuxServer {
   config: string;
   /** PATH, HOME, LANG and TERM for the server; nothing else of the daemon's environment. */
   env: Record<string, string>;
+  /** The server's process, as far as it is known: one that is known to be stopped is not asked, but said to be stopped. */
+  process?: ProcessRef | null;
 }
 
-async function tmux(server: TmuxServer, args: string[]) {
+/** Runs one tmux command. `silent` is why there was no answer at all, or null. A command that was silent may still be obeyed, when the server goes on. */
+async function tmux(server: TmuxServer, args: string[], deadline_ms = DEADLINE_MS) {
+  const stopped = stopped_server(server);
+  if (stopped) return { exitCode: undefined, stdout: "", stderr: "", silent: stopped };
   const result = await execa("tmux", ["-u", "-S", server.socket, "-f", server.config, ...args], {
     env: server.env,
     extendEnv: false,
     cwd: "/",
     reject: false,
-    timeout: DEADLINE_MS,
+    timeout: deadline_ms,
     stdin: "ignore",
   });
   if (result.code === "ENOENT")
@@ -53,46 +62,117 @@ async function tmux(server: TmuxServer, args: string[]) {
       "tmux_missing",
       "tmux is not installed; install it (for example: apt-get install tmux) and try again",
     );
-  return result;
+  const silent = result.timedOut ? `the tmux server on ${server.socket} did not answer in ${deadline_ms} ms` : null;
+  return {
+    exitCode: result.exitCode,
+    stdout: String(result.stdout ?? ""),
+    stderr: String(result.stderr || (result.exitCode === undefined && !silent ? message_of(result) : "")),
+    silent,
+  };
+}
+
+/** Why the server cannot answer, when its process is known and stopped; else null. */
+export function stopped_server({ process }: TmuxServer): string | null {
+  const facts = process ? read_process(process.pid) : null;
+  if (!facts || facts.start_time !== process?.start_time || (facts.state !== "T" && facts.state !== "t")) return null;
+  return `the tmux server (pid ${facts.pid}) is stopped; continue it with 'kill -CONT ${facts.pid}'`;
 }
 
 /** Starts a session that runs `command` (executed directly, not by a shell). Returns the pane's pid. */
 export async function new_session(server: TmuxServer, name: string, command: string[]): Promise<number> {
+  return (await start_session(server, name, command)).pid;
+}
+
+export interface PlaceholderPane {
+  tty: string;
+  server: ProcessRef;
+}
+
+/**
+ * What runs in a pane whose agent's host is elsewhere: it says the pane's size in $2 (`ROWS COLUMNS`, at first and at each change), and leaves
+ * when nobody holds $1 open any more. A trap interrupts `wait`, so that it is waited again while the reader lives.
+ */
+const PLACEHOLDER = `
+exec 3<"$1" 4>"$2" || exit 1
+rm -f "$1" "$2"
+trap 'stty size >&4' WINCH
+stty size >&4
+cat <&3 >/dev/null 4>&- &
+while kill -0 $! 2>/dev/null; do wait $!; done
+`;
+
+/** Starts a session with a placeholder, for a host that has lost its pane. `life` and `sizes` are named pipes. */
+export async function new_placeholder(
+  server: TmuxServer,
+  name: string,
+  life: string,
+  sizes: string,
+): Promise<PlaceholderPane> {
+  const started = await start_session(server, name, ["/bin/sh", "-c", PLACEHOLDER, "placeholder", life, sizes]);
+  if (!server.process) throw new SupervisorError("tmux_failed", `the tmux server left as ${name} was started`);
+  return { tty: started.tty, server: server.process };
+}
+
+async function start_session(server: TmuxServer, name: string, command: string[]) {
+  const format = "#{pid} #{pane_pid} #{pane_tty}";
   return pRetry(
     async () => {
-      const result = await tmux(server, ["new-session", "-d", "-P", "-F", "#{pane_pid}", "-s", name, "--", ...command]);
-      const pid = Number(result.stdout);
-      if (result.exitCode === 0 && pid > 0) return pid;
+      const result = await tmux(server, ["new-session", "-d", "-P", "-F", format, "-s", name, "--", ...command]);
+      const [server_pid, pid, tty] = result.stdout.trim().split(" ");
+      if (result.exitCode === 0 && Number(pid) > 0) {
+        server.process = process_ref_of(Number(server_pid));
+        return { pid: Number(pid), tty: tty as string };
+      }
       throw new SupervisorError(
         "tmux_failed",
-        `tmux could not start the session ${name}: ${result.timedOut ? `no answer in ${DEADLINE_MS} ms` : result.stderr || message_of(result)}`,
+        result.silent
+          ? `${result.silent}; the session ${name} was not started`
+          : `tmux could not start the session ${name}: ${result.stderr.trim()}`,
       );
     },
     { retries: 5, minTimeout: 20, factor: 2, shouldRetry: ({ error }) => RACE.test(error.message) },
   );
 }
 
+/** What tmux says when there is no such session, or no server at all. That it could not connect for another reason says nothing. */
+const NO_SESSION =
+  /can't find session|no current target|no server running|error connecting to .*\((No such file or directory|Connection refused)\)/;
+
 /** True, false, or "unknown" when tmux does not answer: that is never "gone". */
 export async function has_session(server: TmuxServer, name: string): Promise<boolean | "unknown"> {
-  const result = await tmux(server, ["has-session", "-t", `=${name}`]);
+  const result = await tmux(server, ["has-session", "-t", `=${name}`], LOOK_DEADLINE_MS);
   if (result.exitCode === 0) return true;
-  return /can't find session|no current target|no server running|error connecting/.test(String(result.stderr))
-    ? false
-    : "unknown";
+  return NO_SESSION.test(result.stderr) ? false : "unknown";
 }
 
-/** Ends a session of ours. True when it was there. */
-export async function kill_session(server: TmuxServer, name: string): Promise<boolean> {
-  const result = await tmux(server, ["kill-session", "-t", `=${name}`]);
-  return result.exitCode === 0;
+/** Ends a session of ours. True when it was there, false when it was not, "unknown" when tmux does not answer. */
+export async function kill_session(server: TmuxServer, name: string): Promise<boolean | "unknown"> {
+  const result = await tmux(server, ["kill-session", "-t", `=${name}`], LOOK_DEADLINE_MS);
+  if (result.exitCode === 0) return true;
+  return NO_SESSION.test(result.stderr) ? false : "unknown";
+}
+
+/** Resolves when the server answers, or when there is none: at once, or when a frozen one goes on. Aborted by the signal, which rejects nothing. */
+export async function server_settled(server: TmuxServer, signal: AbortSignal): Promise<void> {
+  await execa("tmux", ["-S", server.socket, "list-sessions"], {
+    env: server.env,
+    extendEnv: false,
+    cwd: "/",
+    reject: false,
+    stdin: "ignore",
+    cancelSignal: signal,
+  });
 }
 
 /** The names of all sessions on the private server. */
 export async function list_sessions(server: TmuxServer): Promise<string[]> {
-  const result = await tmux(server, ["list-sessions", "-F", "#{session_name}"]);
+  const result = await tmux(server, ["list-sessions", "-F", "#{session_name}"], LOOK_DEADLINE_MS);
   if (result.exitCode !== 0)
-    throw new SupervisorError("tmux_failed", `tmux did not list its sessions: ${result.stderr || message_of(result)}`);
-  return String(result.stdout).split("\n").filter(Boolean);
+    throw new SupervisorError(
+      "tmux_failed",
+      result.silent ?? `tmux did not list its sessions: ${result.stderr.trim()}`,
+    );
+  return result.stdout.split("\n").filter(Boolean);
 }
 
 /** Ends the private server, if it has no session left. Resolves when it does not accept any more; rejects when it stays. */
@@ -120,7 +200,8 @@ export function server_lives(socket_path: string): Promise<boolean> {
       socket.destroy();
       resolve(true);
     });
-    socket.once("error", () => resolve(false));
+    // EAGAIN: so many wait to be accepted that no more fit; it is frozen, not gone (unix(7)).
+    socket.once("error", (error) => resolve(is_errno(error, "EAGAIN")));
   });
 }
 

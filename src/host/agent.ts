@@ -2,13 +2,13 @@
 import { closeSync } from "node:fs";
 import { rm } from "node:fs/promises";
 import { Socket } from "node:net";
-import type { LaunchSpec } from "../contract/host-protocol.ts";
+import type { LaunchSpec, PaneRequest } from "../contract/host-protocol.ts";
 import type { ProcessRef } from "../contract/receipt.ts";
 import { type Launched, launch, open_stdout_pipe } from "./launch.ts";
 import { LogFile } from "./log-file.ts";
 import { Output } from "./output.ts";
-import { Pane, type PaneKeys, read_keys } from "./pane.ts";
 import { open_terminal, type Terminal } from "./terminal.ts";
+import { View } from "./view.ts";
 
 /** The size of a terminal that nobody looks at. Wide, so that programs which wrap their output seldom do. */
 const DEFAULT_SIZE: [number, number] = [200, 50];
@@ -18,11 +18,12 @@ export interface Agent {
   process: ProcessRef;
   exited: Launched["exited"];
   outputs: Output[];
-  pane: Pane;
-  keys: PaneKeys;
+  view: View;
   grace_ms: number;
   notes: string[];
   type: Terminal["type"];
+  /** Moves the view to another pane. Rejects when that is gone already. */
+  move_view(request: PaneRequest): Promise<void>;
   bytes_read(): number;
   bytes_written(): number;
   stalled(): string | null;
@@ -34,28 +35,27 @@ export interface AgentOptions {
   /** Where the named pipe for stdout may be made, for a moment. */
   fifo: string;
   on_stall(reason: string | null): void;
+  /** The pane's terminal hung up. */
+  on_hang_up(): void;
 }
 
 /** Starts the agent. Rejects with the reason when any part cannot be had; then nothing is left of the others. */
 export async function start_agent(spec: LaunchSpec, options: AgentOptions): Promise<Agent> {
   const undo: (() => unknown)[] = [];
   try {
-    const pane = new Pane("/dev/tty");
-    undo.push(() => pane.close());
     let terminal: Terminal | null = null;
-    const keys = read_keys((data) => terminal?.type(data));
-    undo.push(() => keys.stop());
-    terminal = await open_terminal(spec.mode, keys.size() ?? DEFAULT_SIZE);
-    const { slave_fd, output } = terminal;
+    const view = new View({
+      typed: (data) => terminal?.type(data),
+      resized: (size) => terminal?.resize(...size),
+      hung_up: options.on_hang_up,
+    });
+    undo.push(() => view.close());
+    terminal = await open_terminal(spec.mode, view.size() ?? DEFAULT_SIZE);
+    const { slave_fd, output, type, resize, unblock } = terminal;
     undo.push(
       () => output.destroy(),
       () => closeSync(slave_fd),
     );
-    const resize = terminal.resize;
-    keys.on_resize(() => {
-      const size = keys.size();
-      if (size) resize(...size);
-    });
 
     const logs: LogFile[] = [];
     let told: string | null = null;
@@ -75,7 +75,7 @@ export async function start_agent(spec: LaunchSpec, options: AgentOptions): Prom
       );
       return log;
     };
-    const view = (chunk: Buffer) => pane.show(chunk);
+    const show = (chunk: Buffer) => view.show(chunk);
     const piped = spec.stdout === "pipe" && spec.terminal_log !== null;
     const main_log = await open_log(spec.log_file);
     const outputs: Output[] = [];
@@ -90,7 +90,14 @@ export async function start_agent(spec: LaunchSpec, options: AgentOptions): Prom
       const source = new Socket({ fd: fifo.fd, readable: true, writable: false });
       undo.push(() => source.destroy());
       outputs.push(
-        new Output({ name: "log_file", source, marker_fd: fifo.fd, log: main_log, view, unblock: async () => {} }),
+        new Output({
+          name: "log_file",
+          source,
+          marker_fd: fifo.fd,
+          log: main_log,
+          view: show,
+          unblock: async () => {},
+        }),
       );
       outputs.push(
         new Output({
@@ -98,8 +105,8 @@ export async function start_agent(spec: LaunchSpec, options: AgentOptions): Prom
           source: output,
           marker_fd: slave_fd,
           log: terminal_log,
-          view,
-          unblock: terminal.unblock,
+          view: show,
+          unblock,
         }),
       );
     } else {
@@ -109,8 +116,8 @@ export async function start_agent(spec: LaunchSpec, options: AgentOptions): Prom
           source: output,
           marker_fd: slave_fd,
           log: main_log,
-          view,
-          unblock: terminal.unblock,
+          view: show,
+          unblock,
         }),
       );
     }
@@ -121,17 +128,23 @@ export async function start_agent(spec: LaunchSpec, options: AgentOptions): Prom
       process: launched.process,
       exited: launched.exited,
       outputs,
-      pane,
-      keys,
+      view,
       grace_ms: spec.grace_ms,
       notes: launched.notes,
-      type: terminal.type,
+      type,
+      move_view: async (request) => {
+        await view.move(
+          request,
+          logs.map((log) => log.path),
+        );
+        // A terminal whose size stays tells nobody. The new pane says its size next; the change makes a full-screen program draw anew.
+        if (spec.mode === "interactive") resize(DEFAULT_SIZE[0] - 1, DEFAULT_SIZE[1]);
+      },
       bytes_read: () => outputs.reduce((sum, one) => sum + one.account.bytes_read, 0),
       bytes_written: () => outputs.reduce((sum, one) => sum + one.account.bytes_written, 0),
       stalled,
       dispose: () => {
-        keys.stop();
-        pane.close();
+        view.close();
         closeSync(slave_fd);
       },
     };

@@ -4,7 +4,6 @@
  * of which the oldest is dropped.
  */
 import { closeSync, constants, openSync, writeSync } from "node:fs";
-import { ReadStream, WriteStream } from "node:tty";
 import { is_errno } from "../contract/errors.ts";
 
 /** How much undrawn output is kept: several screens. Older output is in the log. */
@@ -15,15 +14,19 @@ const WRITE_BYTES = 4096;
 const RETRY_MS = 25;
 
 export class Pane {
-  private readonly fd: number | null;
+  private fd: number | null;
   private ring: Buffer[] = [];
   private ring_bytes = 0;
   private skipped = false;
   private retry: NodeJS.Timeout | null = null;
 
-  /** `path` is the pane's terminal. A pane that cannot be opened is no reason not to run an agent. */
+  /** `path` is the pane's terminal. A pane that cannot be opened is no reason not to run an agent: it is not `open`, and shows nothing. */
   constructor(path: string) {
     this.fd = open_quietly(path);
+  }
+
+  get open(): boolean {
+    return this.fd !== null;
   }
 
   /** Shows a chunk, now or soon, or skips it. Never blocks, never throws. */
@@ -45,6 +48,7 @@ export class Pane {
     if (this.fd === null) return;
     this.offer();
     closeSync(this.fd);
+    this.fd = null;
   }
 
   private flush(): void {
@@ -98,29 +102,4 @@ function open_quietly(path: string): number | null {
   } catch {
     return null;
   }
-}
-
-export interface PaneKeys {
-  /** The pane's size now, or null when it has none. */
-  size(): [number, number] | null;
-  on_resize(handler: () => void): void;
-  stop(): void;
-}
-
-/** Reads what is typed in the pane, key by key, and tells of its size. In raw mode `C-s` and `C-c` are the agent's, not the host's. */
-export function read_keys(on_data: (data: Buffer) => void): PaneKeys {
-  const input = process.stdin instanceof ReadStream ? process.stdin : null;
-  const output = process.stdout instanceof WriteStream ? process.stdout : null;
-  if (input) {
-    input.setRawMode(true);
-    input.on("data", on_data);
-    // EIO when tmux goes away; the host decides by its socket what that means.
-    input.on("error", () => input.destroy());
-  }
-  output?.on("error", () => output.destroy());
-  return {
-    size: () => (output ? output.getWindowSize() : null),
-    on_resize: (handler) => output?.on("resize", handler),
-    stop: () => input?.destroy(),
-  };
 }

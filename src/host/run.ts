@@ -6,10 +6,9 @@
  * A host that nobody gives an agent within a deadline leaves. A tmux server that dies takes only the view away.
  */
 import { rmSync } from "node:fs";
-import { createConnection } from "node:net";
 import { setTimeout as delay } from "node:timers/promises";
 import { deferred } from "../contract/deferred.ts";
-import type { HostFacts, HostPhase, HostRequest, LaunchSpec } from "../contract/host-protocol.ts";
+import type { HostFacts, HostPhase, HostRequest, LaunchSpec, PaneRequest } from "../contract/host-protocol.ts";
 import { HOST_PROTOCOL } from "../contract/protocol-version.ts";
 import type { ClosedReport, ProcessRef } from "../contract/receipt.ts";
 import type { EndCause } from "../contract/status.ts";
@@ -17,6 +16,7 @@ import { process_ref_of } from "../drivers/procfs.ts";
 import { type Agent, start_agent } from "./agent.ts";
 import { Control } from "./control.ts";
 import { end_agent } from "./end.ts";
+import { server_answers } from "./tmux-server.ts";
 
 /** A daemon connects and launches within milliseconds; one that died in between never will. In ms. */
 const LAUNCH_DEADLINE_MS = 30_000;
@@ -40,6 +40,10 @@ export async function run_host(options: HostOptions): Promise<void> {
   let closed: ClosedReport | null = null;
   let ended: Promise<void> | null = null;
   const hurry = new AbortController();
+  /** The tmux server that has our pane: at first the one that started us. */
+  let tmux_server = process_ref_of(process.ppid);
+  let judging = false;
+  const leaving = new AbortController();
   let grace_ends = Number.POSITIVE_INFINITY;
   const launched = deferred();
   const released = deferred();
@@ -54,6 +58,8 @@ export async function run_host(options: HostOptions): Promise<void> {
     bytes_written: agent?.bytes_written() ?? 0,
     closed,
     stalled: agent?.stalled() ?? null,
+    pane: agent?.view.state ?? "open",
+    tmux_server,
   });
 
   async function begin(spec: LaunchSpec): Promise<HostFacts> {
@@ -66,6 +72,7 @@ export async function run_host(options: HostOptions): Promise<void> {
       agent = await start_agent(spec, {
         fifo: `${options.socket}.out`,
         on_stall: (reason) => control.send({ event: "stalled", reason }),
+        on_hang_up: () => void judge_hang_up(),
       });
     } catch (error) {
       phase = "waiting";
@@ -107,6 +114,29 @@ export async function run_host(options: HostOptions): Promise<void> {
     );
   }
 
+  /**
+   * The pane is gone. A server that still answers has closed the session on purpose: an orderly end. One that does not has died, or is
+   * being ended by hand, with everybody's sessions: the agent lives on, and the daemon is told, which gives it another pane.
+   */
+  async function judge_hang_up(): Promise<void> {
+    if (judging || phase === "closed") return;
+    judging = true;
+    const answers = await server_answers(options.tmux_socket, tmux_server, leaving.signal);
+    judging = false;
+    if (answers) return end("session_killed", agent?.grace_ms ?? 0, "SIGTERM");
+    if (!agent) return;
+    agent.view.close();
+    control.send({ event: "pane", state: "lost" });
+  }
+
+  async function move_view(request: PaneRequest): Promise<null> {
+    if (!agent || phase === "closed")
+      throw Object.assign(new Error("there is no agent to look at"), { code: "invalid_request" });
+    await agent.move_view(request);
+    tmux_server = request.server;
+    return null;
+  }
+
   async function handle(request: HostRequest): Promise<unknown> {
     switch (request.type) {
       case "hello":
@@ -117,6 +147,8 @@ export async function run_host(options: HostOptions): Promise<void> {
         return end(request.cause, request.grace_ms, request.signal as NodeJS.Signals);
       case "input":
         return { accepted: agent?.type(Buffer.from(request.data)) ?? false };
+      case "pane":
+        return move_view(request);
       case "release":
         // After the answer is on its way.
         setImmediate(() => released.resolve());
@@ -129,10 +161,9 @@ export async function run_host(options: HostOptions): Promise<void> {
   }
 
   const control = new Control(handle);
+  // From a pane that is not our own terminal the kernel sends none: such a signal says nothing about the pane.
   process.on("SIGHUP", () => {
-    void tmux_lives(options.tmux_socket).then((lives) => {
-      if (lives) end("session_killed", agent?.grace_ms ?? 0, "SIGTERM");
-    });
+    if (!agent || agent.view.is_own_terminal) void judge_hang_up();
   });
   for (const signal of ["SIGTERM", "SIGINT"] as const)
     process.on(signal, () => end("kill", agent?.grace_ms ?? 0, signal));
@@ -142,22 +173,8 @@ export async function run_host(options: HostOptions): Promise<void> {
     await Promise.race([launched.promise, delay(LAUNCH_DEADLINE_MS, undefined, { ref: true })]);
     if (agent) await released.promise;
   } finally {
+    leaving.abort();
     control.close();
     rmSync(options.socket, { force: true });
   }
-}
-
-/**
- * A hang-up means that the pane is gone. If the tmux server still answers, the session was closed on purpose (the private server
- * does not leave with its last session); if nobody answers, the server died, and the agent lives on.
- */
-function tmux_lives(path: string): Promise<boolean> {
-  return new Promise((resolve) => {
-    const socket = createConnection(path);
-    socket.once("connect", () => {
-      socket.destroy();
-      resolve(true);
-    });
-    socket.once("error", () => resolve(false));
-  });
 }

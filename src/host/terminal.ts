@@ -66,7 +66,9 @@ export async function open_terminal(
       output.write(data);
       return true;
     },
-    resize: (new_cols, new_rows) => native.resize(opened.master, new_cols, new_rows),
+    resize(new_cols, new_rows) {
+      if (!output.destroyed) native.resize(opened.master, new_cols, new_rows);
+    },
     // Without "-drain" stty waits for output that flow control holds back, which is what is to be lifted; an older stty does not know it.
     unblock: () => stty(slave_fd, ["-drain", "-ixon"]).catch(() => stty(slave_fd, ["-ixon"])),
   };

@@ -22,6 +22,9 @@ function status_text(agent: AgentRecord): string {
     `  command    ${printable(agent.command.join(" "))}`,
     `  directory  ${printable(agent.cwd)}`,
     `  process    ${agent.process?.pid ?? "none"}, host ${agent.host?.pid ?? "none"}, session ${agent.tmux_session ?? "none"}`,
+    ...(agent.pane === "lost"
+      ? ["  pane       lost with its tmux server; the agent runs on, and gets another as soon as tmux takes it"]
+      : []),
     `  started    ${agent.started_at}${agent.ended_at ? `, ended ${agent.ended_at}` : ""}`,
     ...(agent.stalled ? [`  stalled    ${printable(agent.stalled)}`] : []),
     ...(agent.ending && !agent.receipt

@@ -13,6 +13,8 @@ export const supervisor_event = z.object({
     "agent_adopted",
     "agent_stalled",
     "agent_resumed",
+    "pane_lost",
+    "pane_restored",
     "progress",
     "finding",
     "files_removed",

@@ -7,12 +7,13 @@ import { setTimeout as delay } from "node:timers/promises";
 import { end_family, signal_process } from "../../containment/end-family.ts";
 import { type AgentRecord, type Ending, is_foreign } from "../../contract/agent.ts";
 import { is_errno, message_of } from "../../contract/errors.ts";
-import { exit_record_path, host_socket, host_stderr } from "../../contract/paths.ts";
+import { exit_record_path, host_socket, host_stderr, placeholder_pipes } from "../../contract/paths.ts";
 import { type ClosedReport, closed_report } from "../../contract/receipt.ts";
-import { boot_id, is_alive } from "../../drivers/procfs.ts";
-import { has_session, kill_session } from "../../drivers/tmux.ts";
+import { boot_id, is_alive, read_process } from "../../drivers/procfs.ts";
+import { kill_session } from "../../drivers/tmux.ts";
 import type { HostLink } from "../host-link.ts";
 import type { Services } from "../services.ts";
+import { end_session_later } from "./later.ts";
 
 /** How often a host that is ending its agent is asked whether it still answers, in ms. A full disk may keep it busy for hours. */
 const ALIVE_CHECK_MS = 15_000;
@@ -36,7 +37,7 @@ export async function close_agent(services: Services, agent: AgentRecord, ending
     // The report is on disk here before the host forgets it.
     await services.registry.update(agent, { ending, exit: ending.closed.exit });
     await release(services, agent, link);
-    ending.session_killed = await end_session(services, agent);
+    ending.session_killed = await end_session(services, agent, ending.closed.notes);
   }
   await rm(record, { force: true });
 }
@@ -49,6 +50,8 @@ async function by_host(
   link: HostLink,
 ): Promise<ClosedReport | null> {
   const gone = link.gone.then(() => null);
+  // A host in tmux's own pane is continued by tmux; one whose tmux server died is not, and would cost its deadline first.
+  if (agent.host && read_process(agent.host.pid)?.state === "T") signal_process(agent.host, "SIGCONT");
   const ask = () => link.request({ type: "stop", cause: ending.cause, signal: "SIGTERM", grace_ms: ending.grace_ms });
   try {
     await ask();
@@ -150,13 +153,17 @@ async function release(services: Services, agent: AgentRecord, link: HostLink | 
   }
   const socket = host?.socket ?? host_socket(services.runtime_dir, agent.id);
   // What a host leaves in the runtime directory when it, or the daemon that started it, was killed.
-  const leftovers = [socket, `${socket}.new`, `${socket}.out`, host_stderr(services.runtime_dir, agent.id)];
+  const { life, sizes } = placeholder_pipes(services.runtime_dir, agent.id);
+  const stderr = host_stderr(services.runtime_dir, agent.id);
+  const leftovers = [socket, `${socket}.new`, `${socket}.out`, stderr, life, sizes];
   await Promise.all(leftovers.map((path) => rm(path, { force: true })));
 }
 
-/** True when the session is known to be gone. */
-async function end_session(services: Services, agent: AgentRecord): Promise<boolean> {
-  const name = agent.tmux_session as string;
-  if (await kill_session(services.tmux, name)) return true;
-  return (await has_session(services.tmux, name)) === false;
+/** True when the session is known to be gone. When tmux does not answer it is ended later, and the receipt says so. */
+async function end_session(services: Services, agent: AgentRecord, notes: string[]): Promise<boolean> {
+  await services.panes.settled(agent.id);
+  if ((await kill_session(services.tmux, agent.tmux_session as string)) !== "unknown") return true;
+  notes.push(`tmux did not answer; the session ${agent.tmux_session} is ended when it does`);
+  end_session_later(services, agent);
+  return false;
 }
