@@ -63,7 +63,7 @@ export default {
       "host",
       "The host exists once per agent: its memory and its start are budgeted. (zod's types only: see host-loads-no-packages.)",
       ALL_BUT_BUILTINS,
-      ["^src/contract/", "^src/containment/", "^src/drivers/procfs", packages("node-pty", "zod")],
+      ["^src/contract/", "^src/containment/", "^src/drivers/(procfs|in-place)", packages("node-pty", "zod")],
     ),
     room(
       "client",

@@ -2,36 +2,32 @@
 import { styleText } from "node:util";
 import Table from "cli-table3";
 import pretty_bytes from "pretty-bytes";
+import { one_line, printable, printable_json } from "../contract/printable.ts";
 import type { Receipt } from "../contract/receipt.ts";
 
+/** One JSON document. To a pipe exactly as it is; on a terminal what a terminal would obey is escaped, which is the same value. */
 export function print_json(value: unknown): void {
-  process.stdout.write(`${JSON.stringify(value)}\n`);
+  const json = JSON.stringify(value);
+  process.stdout.write(`${process.stdout.isTTY ? printable_json(json) : json}\n`);
 }
 
+/** Text, made safe here for every command: some of it is always somebody else's. */
 export function print(text: string): void {
-  process.stdout.write(`${text}\n`);
+  process.stdout.write(`${printable(text)}\n`);
 }
 
-/**
- * Text of an agent without what a terminal obeys: C0 and C1 control characters become visible, newline and tab stay. An escape
- * sequence thereby loses its ESC and is shown as the text it is.
- */
-export function printable(text: string): string {
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what this looks for
-  return text.replace(/[\u0000-\u0008\u000b-\u001f\u007f-\u009f]/g, (char) => {
-    const code = char.charCodeAt(0);
-    if (code === 0x0d) return "";
-    return code < 0x20 ? `^${String.fromCharCode(code + 64)}` : code === 0x7f ? "^?" : `\\x${code.toString(16)}`;
-  });
+/** A table; its bold titles are the only codes that a command writes to a terminal. */
+export function print_table(head: string[], rows: string[][]): void {
+  process.stdout.write(`${table(head, rows)}\n`);
 }
 
 /** One line of an agent's text, for a table cell. */
 export const cell = (text: string, width: number): string => {
-  const line = printable(text).replace(/\s+/g, " ").trim();
+  const line = one_line(text);
   return line.length > width ? `${line.slice(0, width - 1)}…` : line;
 };
 
-export function table(head: string[], rows: string[][]): string {
+function table(head: string[], rows: string[][]): string {
   const none = {
     top: "",
     "top-mid": "",
@@ -54,7 +50,7 @@ export function table(head: string[], rows: string[][]): string {
     chars: none,
     style: { "padding-left": 0, "padding-right": 0, head: [], border: [] },
   });
-  drawn.push(...rows);
+  drawn.push(...rows.map((row) => row.map(one_line)));
   return drawn.toString();
 }
 
@@ -63,8 +59,8 @@ export function receipt_text(receipt: Receipt): string {
   const { cleanup, exit } = receipt;
   const how = exit.signal ? `by ${exit.signal}` : exit.code === null ? "nobody saw how" : `exit code ${exit.code}`;
   const lines = [
-    `${receipt.agent_id}  ${receipt.status} (${how}): ${printable(receipt.reason)}`,
-    `  processes  ${cleanup.processes_ended.length} ended${cleanup.survivors.length > 0 ? `, SURVIVORS: ${cleanup.survivors.map((one) => `${one.command} (${one.pid})`).join(", ")}` : ", none left"}`,
+    `${one_line(receipt.agent_id)}  ${receipt.status} (${one_line(how)}): ${one_line(receipt.reason)}`,
+    `  processes  ${cleanup.processes_ended.length} ended${cleanup.survivors.length > 0 ? `, SURVIVORS: ${cleanup.survivors.map((one) => `${one_line(one.command)} (${one.pid})`).join(", ")}` : ", none left"}`,
     `  session    ${receipt.session_killed ? "gone" : "not ended by us"}`,
     `  output     ${cleanup.bytes_logged} bytes logged of ${cleanup.bytes_read} read`,
     `  handles    ${cleanup.handles}`,
@@ -86,9 +82,9 @@ export function receipt_text(receipt: Receipt): string {
   ];
   for (const file of cleanup.files_deferred)
     lines.push(
-      `  waiting    ${file.path}: ${file.verdict}${file.reason ? `: ${printable(file.reason)}` : ""}${file.holders.map((one) => ` by ${printable(one.command)} (pid ${one.pid}, fd ${one.fd}, ${one.access})`).join(",")}`,
+      `  waiting    ${one_line(file.path)}: ${file.verdict}${file.reason ? `: ${one_line(file.reason)}` : ""}${file.holders.map((one) => ` by ${one_line(one.command)} (pid ${one.pid}, fd ${one.fd}, ${one.access})`).join(",")}`,
     );
-  for (const file of cleanup.files_failed) lines.push(`  failed     ${file.path}: ${file.error}`);
-  for (const note of receipt.notes) lines.push(`  note       ${printable(note)}`);
+  for (const file of cleanup.files_failed) lines.push(`  failed     ${one_line(file.path)}: ${one_line(file.error)}`);
+  for (const note of receipt.notes) lines.push(`  note       ${one_line(note)}`);
   return lines.join("\n");
 }

@@ -3,9 +3,12 @@ import { Command, CommanderError } from "commander";
 import { discover } from "../client/discover.ts";
 import { type Environment, workspace_of } from "../config.ts";
 import { message_of, SupervisorError } from "../contract/errors.ts";
+import { one_line, printable } from "../contract/printable.ts";
 import { attach_command } from "./commands/attach.ts";
 import { completion_command } from "./commands/completion.ts";
+import { demo_command } from "./commands/demo.ts";
 import { deploy_command } from "./commands/deploy.ts";
+import { doctor_command } from "./commands/doctor.ts";
 import { events_command } from "./commands/events.ts";
 import { finding_command } from "./commands/finding.ts";
 import { findings_command } from "./commands/findings.ts";
@@ -15,12 +18,14 @@ import { logs_command } from "./commands/logs.ts";
 import { progress_command } from "./commands/progress.ts";
 import { ps_command } from "./commands/ps.ts";
 import { send_command } from "./commands/send.ts";
+import { start_command } from "./commands/start.ts";
 import { status_command } from "./commands/status.ts";
 import { stop_command } from "./commands/stop.ts";
 import { task_command } from "./commands/task.ts";
 import { verify_command } from "./commands/verify.ts";
 import { wait_command } from "./commands/wait.ts";
 import type { Context } from "./context.ts";
+import { print_json } from "./output.ts";
 
 export interface Invocation {
   argv: string[];
@@ -50,20 +55,21 @@ export async function run_cli({ argv, env, cwd }: Invocation): Promise<number> {
     .option("--json", "one JSON document on stdout", false)
     .option("--stack", "show where an error came from", false)
     .exitOverride();
-  await add_commands(program, context, argv);
+  for (const add of COMMANDS) add(program, context);
   share_global_options(program);
   try {
     await program.parseAsync(argv, { from: "user" });
     return exit_code;
   } catch (error) {
     if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
-    report(error, argv.includes("--json"), argv.includes("--stack"));
+    report(error, options());
     return error instanceof SupervisorError ? error.exit_code : 1;
   }
 }
 
 /** In the order in which the help shows them. */
 const COMMANDS = [
+  start_command,
   deploy_command,
   ps_command,
   status_command,
@@ -80,17 +86,10 @@ const COMMANDS = [
   gc_command,
   events_command,
   stop_command,
+  doctor_command,
+  demo_command,
+  completion_command,
 ];
-
-async function add_commands(program: Command, context: Context, argv: string[]): Promise<void> {
-  const called = argv.find((word) => ["start", "demo", "doctor"].includes(word));
-  const all = called === undefined && argv.some((word) => ["--help", "-h", "help", "completion"].includes(word));
-  if (all || called === "start") (await import("./commands/start.ts")).start_command(program, context);
-  for (const add of COMMANDS) add(program, context);
-  if (all || called === "doctor") (await import("./commands/doctor.ts")).doctor_command(program, context);
-  if (all || called === "demo") (await import("./commands/demo.ts")).demo_command(program, context);
-  completion_command(program);
-}
 
 /** `--json` and `--workspace` may stand before or after the command's name. */
 function share_global_options(program: Command): void {
@@ -98,13 +97,7 @@ function share_global_options(program: Command): void {
     command.exitOverride();
     // One line, as every other error: commander puts its suggestion on a second one.
     command.configureOutput({
-      outputError: (text, write) =>
-        write(
-          `${text
-            .trim()
-            .replace(/^error: /, "supervisor: ")
-            .replace(/\s*\n\s*/g, " ")}\n`,
-        ),
+      outputError: (text, write) => write(`${one_line(text).replace(/^error: /, "supervisor: ")}\n`),
     });
     for (const child of command.commands) visit(child);
     if (command === program || command.commands.length > 0) return;
@@ -122,9 +115,9 @@ function share_global_options(program: Command): void {
   visit(program);
 }
 
-function report(error: unknown, json: boolean, stack: boolean): void {
+function report(error: unknown, { json, stack }: { json: boolean; stack: boolean }): void {
   const code = error instanceof SupervisorError ? error.code : "internal";
-  if (json) process.stdout.write(`${JSON.stringify({ success: false, error: message_of(error), code })}\n`);
-  process.stderr.write(`supervisor: ${message_of(error)}\n`);
-  if (stack && error instanceof Error) process.stderr.write(`${error.stack}\n`);
+  if (json) print_json({ success: false, error: message_of(error), code });
+  process.stderr.write(`supervisor: ${one_line(message_of(error))}\n`);
+  if (stack && error instanceof Error) process.stderr.write(`${printable(error.stack ?? "")}\n`);
 }

@@ -1,16 +1,28 @@
 /** Finds the daemon of a workspace: by SUPERVISOR_SOCKET (inside an agent), else by what the daemon wrote into the workspace. */
+import { constants } from "node:fs";
 import { readFile } from "node:fs/promises";
-import { daemon_info } from "../contract/daemon-info.ts";
-import { is_errno } from "../contract/errors.ts";
+import { type DaemonInfo, daemon_info } from "../contract/daemon-info.ts";
+import { is_errno, message_of, SupervisorError } from "../contract/errors.ts";
 import { daemon_file } from "../contract/paths.ts";
 import { Client, no_daemon } from "./client.ts";
 
 export async function discover(workspace: string, socket?: string): Promise<Client> {
-  if (socket) return new Client(socket);
+  return new Client(socket || (await read_daemon_file(workspace)).socket);
+}
+
+/** Rejects with `no_daemon` when nobody ever served the workspace, and with `daemon_info_unreadable` when the file cannot be used. */
+async function read_daemon_file(workspace: string): Promise<DaemonInfo> {
+  const path = daemon_file(workspace);
   try {
-    return new Client(daemon_info.parse(JSON.parse(await readFile(daemon_file(workspace), "utf8"))).socket);
+    const text = await readFile(path, { encoding: "utf8", flag: constants.O_RDONLY | constants.O_NOFOLLOW });
+    const parsed = daemon_info.safeParse(JSON.parse(text));
+    if (parsed.success) return parsed.data;
+    throw new Error(`${parsed.error.issues[0]?.path.join(".") || "it"} is missing or wrong`);
   } catch (error) {
     if (is_errno(error, "ENOENT", "ENOTDIR")) throw no_daemon(workspace);
-    throw error;
+    throw new SupervisorError(
+      "daemon_info_unreadable",
+      `${path} does not say who serves the workspace (${message_of(error)}); end the supervisor that runs for it, if one does, remove the file, and start again with 'supervisor start'`,
+    );
   }
 }

@@ -5,6 +5,9 @@ export const daemon_info = z.object({
   pid: z.int(),
   start_time: z.int(),
   boot_id: z.string(),
+  /** The pid namespace (`pid:[4026531836]`): in another one the pid is another process's. Older daemons did not write it. */
+  pid_namespace: z.string().default(""),
+  /** For people: which machine to look at. Never what is decided by: host names change. */
   hostname: z.string(),
   socket: z.string(),
   runtime_dir: z.string(),

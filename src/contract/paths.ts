@@ -1,6 +1,6 @@
 /** Where things are. Pure: no file is touched here. */
 import { createHash } from "node:crypto";
-import { join } from "node:path";
+import { isAbsolute, join, normalize } from "node:path";
 import type { TrackedFiles } from "./agent.ts";
 import { short_agent_id } from "./ids.ts";
 
@@ -42,6 +42,10 @@ export function tracked_files_of(dir: string, agent_id: string, terminal_log: bo
 export function runtime_dir_of(base: string, uid: number, workspace: string): string {
   const key = createHash("sha256").update(workspace).digest("hex").slice(0, 10);
   return join(base, `supervisor-${uid}`, key);
+}
+/** True for a directory that `runtime_dir_of` could have named: what a file says must not make us clean up anywhere else. */
+export function is_runtime_dir(dir: string, uid: number): boolean {
+  return isAbsolute(dir) && normalize(dir) === dir && new RegExp(`/supervisor-${uid}/[0-9a-f]{10}$`).test(dir);
 }
 export const daemon_socket = (runtime_dir: string) => join(runtime_dir, "d.sock");
 export const tmux_socket = (runtime_dir: string) => join(runtime_dir, "t.sock");

@@ -24,6 +24,8 @@ import { watch_host } from "./hosts.ts";
 import type { Registry, Task } from "./registry/registry.ts";
 import type { Services } from "./services.ts";
 
+/** What a pty of ours is, where nothing else is asked for. */
+const DEFAULT_TERM = "xterm-256color";
 const HOST_PROGRAM = fileURLToPath(new URL("../agent-host.js", import.meta.url));
 /** The prompt as the registry shows it; the whole of it is in the prompt file. */
 const PROMPT_EXCERPT = 200;
@@ -177,8 +179,8 @@ function deploy_log(agent: AgentRecord) {
 function launch_spec(services: Services, task: Task, agent: AgentRecord, request: DeployRequest): LaunchSpec {
   const files = agent.tracked_files;
   const env: Record<string, string> = {
+    TERM: DEFAULT_TERM,
     ...request.env,
-    TERM: "xterm-256color",
     SUPERVISOR_AGENT_ID: agent.id,
     SUPERVISOR_TASK_ID: task.task_id,
     SUPERVISOR_WORKSPACE: services.workspace,
@@ -186,8 +188,6 @@ function launch_spec(services: Services, task: Task, agent: AgentRecord, request
     SUPERVISOR_PROMPT_FILE: files.prompt_file as string,
     [COOKIE_VARIABLE]: agent.cookie as string,
   };
-  // They name the caller's terminal, which is not the agent's.
-  for (const name of ["TMUX", "TMUX_PANE", "STY", "COLUMNS", "LINES"]) delete env[name];
   return {
     agent_id: agent.id,
     task_id: task.task_id,

@@ -1,20 +1,23 @@
 /**
- * One daemon per workspace. `daemon.json` says who serves (pid, start time, boot), so that a lock left by a killed daemon is known for
+ * One daemon per workspace. `daemon.json` says who serves (pid, start time, boot, pid namespace), so that a lock left by a killed daemon is known for
  * what it is and taken over at once, and a daemon that is merely stopped (SIGSTOP) is not robbed. Taking the lock and writing
  * `daemon.json` happen under a guard lock: two starters cannot both believe that they took over.
  */
-import { readFile, rm } from "node:fs/promises";
+import { lstat, rm } from "node:fs/promises";
 import { hostname } from "node:os";
 import { join } from "node:path";
 import lockfile from "proper-lockfile";
-import write_file_atomic from "write-file-atomic";
 import { z } from "zod";
 import { type DaemonInfo, daemon_info } from "../contract/daemon-info.ts";
 import { is_errno, message_of, SupervisorError } from "../contract/errors.ts";
 import { daemon_file } from "../contract/paths.ts";
-import { boot_id, is_alive, process_ref_of } from "../drivers/procfs.ts";
+import { read_in_place, remove_in_place, replace_in_place } from "../drivers/in-place.ts";
+import { boot_id, is_alive, pid_namespace, process_ref_of } from "../drivers/procfs.ts";
 
-/** Liveness is judged by pid and start time; the lock's own age only counts on a machine we cannot look into. In ms. */
+/**
+ * Liveness is judged by pid and start time. Only where the lock's holder lives on a machine (or in a container) that we cannot look into
+ * does the lock's own age count: a daemon renews it each UPDATE_MS, and one that has not for STALE_MS, 20 times as long, is gone. In ms.
+ */
 const STALE_MS = 10 * 60_000;
 const UPDATE_MS = 30_000;
 /** The guard is held for milliseconds; one that is older was left by a crash. In ms. */
@@ -23,17 +26,59 @@ const GUARD_STALE_MS = 5_000;
 /** Who serves the workspace, or served it last; null when nobody ever did, or the file is not readable as such. */
 export async function read_daemon_info(workspace: string): Promise<DaemonInfo | null> {
   try {
-    return daemon_info.parse(JSON.parse(await readFile(daemon_file(workspace), "utf8")));
+    return daemon_info.parse(JSON.parse(await read_in_place(daemon_file(workspace))));
   } catch (error) {
-    if (is_errno(error, "ENOENT", "ENOTDIR") || error instanceof SyntaxError || error instanceof z.ZodError)
-      return null;
+    const unusable = error instanceof SyntaxError || error instanceof z.ZodError || error instanceof SupervisorError;
+    if (unusable || is_errno(error, "ENOENT", "ENOTDIR")) return null;
     throw error;
   }
 }
 
-export function daemon_lives(info: DaemonInfo): boolean {
-  return info.hostname !== hostname() || (info.boot_id === boot_id() && is_alive(info));
+type Holder = "alive" | "gone" | "elsewhere";
+
+/**
+ * Is that daemon alive? The boot id tells this kernel from every other one, and the pid namespace this container from its neighbours; where both are
+ * ours, pid and start time decide, whatever the host is called by now. Another boot under our host name is this machine before a restart.
+ */
+export function state_of(info: DaemonInfo, here: ReturnType<typeof this_place> = this_place()): Holder {
+  if (info.boot_id === here.boot_id && ["", here.pid_namespace].includes(info.pid_namespace))
+    return is_alive(info) ? "alive" : "gone";
+  return info.boot_id !== here.boot_id && info.hostname === here.hostname ? "gone" : "elsewhere";
 }
+
+/** What tells this machine and container from others. */
+export function this_place(): Pick<DaemonInfo, "boot_id" | "pid_namespace" | "hostname"> {
+  return { boot_id: boot_id(), pid_namespace: pid_namespace(), hostname: hostname() };
+}
+
+/** How long ago the lock was renewed, in ms; null when there is none. A clock that is ahead of ours makes it fresh. */
+async function lock_age(workspace: string): Promise<number | null> {
+  try {
+    return Date.now() - (await lstat(lock_of(workspace))).mtimeMs;
+  } catch (error) {
+    if (is_errno(error, "ENOENT")) return null;
+    throw error;
+  }
+}
+
+/** Rejects with `daemon_running`, with what to do, unless the daemon before us is gone. */
+async function refuse_living(workspace: string, before: DaemonInfo): Promise<void> {
+  const state = state_of(before);
+  if (state === "alive")
+    throw new SupervisorError(
+      "daemon_running",
+      `a supervisor already serves ${workspace} (pid ${before.pid}); use it, or stop it with 'supervisor stop'`,
+    );
+  if (state === "gone") return;
+  const age = await lock_age(workspace);
+  if (age === null || age > STALE_MS) return;
+  throw new SupervisorError(
+    "daemon_running",
+    `a supervisor on another machine or in another container, '${before.hostname}' (pid ${before.pid}), renewed its lock on ${workspace} ${Math.max(0, Math.round(age / 1000))} s ago; stop it there, or, if that one no longer runs, remove ${lock_of(workspace)} and start again`,
+  );
+}
+
+const lock_of = (workspace: string) => join(workspace, ".lock");
 
 export interface WorkspaceLock {
   release(keep_info: boolean): Promise<void>;
@@ -45,7 +90,7 @@ export async function lock_workspace(
   address: Pick<DaemonInfo, "socket" | "runtime_dir" | "version">,
   on_lost: (reason: string) => void,
 ): Promise<WorkspaceLock> {
-  const lock_path = join(workspace, ".lock");
+  const lock_path = lock_of(workspace);
   const guard = await lockfile
     .lock(`${lock_path}.guard`, {
       lockfilePath: `${lock_path}.guard`,
@@ -62,8 +107,7 @@ export async function lock_workspace(
   const ours = {
     pid: process.pid,
     start_time: process_ref_of(process.pid)?.start_time ?? 0,
-    boot_id: boot_id(),
-    hostname: hostname(),
+    ...this_place(),
   };
   const lock = () =>
     lockfile.lock(lock_path, {
@@ -87,12 +131,7 @@ export async function lock_workspace(
   };
   try {
     const before = await read_daemon_info(workspace);
-    if (before && daemon_lives(before)) {
-      throw new SupervisorError(
-        "daemon_running",
-        `a supervisor already serves ${workspace} (pid ${before.pid}); use it, or stop it with 'supervisor stop'`,
-      );
-    }
+    if (before) await refuse_living(workspace, before);
     if (before) await rm(lock_path, { recursive: true, force: true });
     release = await lock().catch((error) => {
       throw new SupervisorError(
@@ -100,15 +139,13 @@ export async function lock_workspace(
         `the workspace ${workspace} is locked (${message_of(error)}) and does not say by whom; if no supervisor runs, remove ${lock_path}`,
       );
     });
-    await write_file_atomic(daemon_file(workspace), `${JSON.stringify({ ...ours, ...address }, null, 2)}\n`, {
-      mode: 0o600,
-    });
+    await replace_in_place(daemon_file(workspace), `${JSON.stringify({ ...ours, ...address }, null, 2)}\n`);
   } finally {
     await guard();
   }
   return {
     async release(keep_info) {
-      if (!keep_info) await rm(daemon_file(workspace), { force: true });
+      if (!keep_info) await remove_in_place(daemon_file(workspace));
       await release();
     },
   };

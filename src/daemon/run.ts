@@ -10,6 +10,7 @@ import { is_errno, message_of, SupervisorError } from "../contract/errors.ts";
 import {
   canary_file,
   daemon_socket,
+  is_runtime_dir,
   runtime_dir_of,
   SOCKET_PATH_BYTES,
   tmux_config,
@@ -17,14 +18,13 @@ import {
 } from "../contract/paths.ts";
 import { is_ended } from "../contract/status.ts";
 import { lsof_version } from "../drivers/lsof.ts";
-import { read_process } from "../drivers/procfs.ts";
 import { end_idle_server, server_lives, TMUX_CONFIG, tmux_version } from "../drivers/tmux.ts";
 import { start_server } from "./api/server.ts";
 import { resume_sessions } from "./ending/later.ts";
 import { EventLog } from "./events.ts";
 import { start_sweeper } from "./gc.ts";
 import { kill_all } from "./kill.ts";
-import { daemon_lives, lock_workspace, read_daemon_info } from "./lock.ts";
+import { lock_workspace, read_daemon_info, state_of } from "./lock.ts";
 import { LogReaders } from "./logs/readers.ts";
 import { Panes } from "./panes.ts";
 import { reconcile } from "./reconcile.ts";
@@ -32,8 +32,9 @@ import { Registry } from "./registry/registry.ts";
 import { ReportBook } from "./report-book.ts";
 import { Reports } from "./reports.ts";
 import type { Services } from "./services.ts";
-import { Verifier, type Whose } from "./verifier.ts";
+import { Verifier } from "./verifier.ts";
 import { VERSION } from "./version.ts";
+import { whose_process } from "./whose.ts";
 
 export interface DaemonOptions {
   workspace: string;
@@ -97,7 +98,9 @@ export async function start_daemon(options: DaemonOptions): Promise<Daemon> {
       stopping: false,
       request_stop: () => stop_requested.resolve(null),
     };
-    await writeFile(services.tmux.config, TMUX_CONFIG, { mode: 0o600 });
+    // What is there was left by a daemon that was killed, or planted: it is never opened.
+    await rm(services.tmux.config, { force: true });
+    await writeFile(services.tmux.config, TMUX_CONFIG, { flag: "wx", mode: 0o600 });
     await verifier.open(canary_file(runtime_dir), whose_process(registry));
     undo.push(() => verifier.close());
     const { adopted } = await reconcile(services);
@@ -146,16 +149,6 @@ export async function start_daemon(options: DaemonOptions): Promise<Daemon> {
   }
 }
 
-/** Names a holder's owner: the daemon and the hosts are the supervisor's, a process in an agent's session is the agent's. */
-function whose_process(registry: Registry): Whose {
-  return (pid) => {
-    const agents = registry.agents();
-    if (pid === process.pid || agents.some((agent) => agent.host?.pid === pid)) return "supervisor";
-    const session = read_process(pid)?.session;
-    return agents.some((agent) => agent.process?.pid === session && !is_ended(agent.status)) ? "agent" : "other";
-  };
-}
-
 async function require_programs(): Promise<void> {
   const version = await tmux_version();
   if (!version)
@@ -179,7 +172,8 @@ async function prepare_workspace(path: string): Promise<string> {
     await make_directories(path);
     const real = await realpath(path);
     const probe = `${real}/.write-probe-${process.pid}`;
-    await writeFile(probe, "");
+    await rm(probe, { force: true });
+    await writeFile(probe, "", { flag: "wx", mode: 0o600 });
     await rm(probe);
     return real;
   } catch (error) {
@@ -208,8 +202,9 @@ async function make_directories(path: string): Promise<void> {
 /** The directory of the daemon before us while it holds hosts, else the one that follows from the workspace; the temp dir if that is too long. */
 async function choose_runtime_dir(workspace: string, base: string): Promise<string> {
   const before = await read_daemon_info(workspace);
-  if (before && !daemon_lives(before) && (await is_ours(before.runtime_dir))) return before.runtime_dir;
   const uid = process.getuid?.() ?? 0;
+  const usable = before && state_of(before) !== "alive" && is_runtime_dir(before.runtime_dir, uid);
+  if (usable && (await is_ours(before.runtime_dir))) return before.runtime_dir;
   for (const place of [base, "/tmp"]) {
     const dir = runtime_dir_of(place, uid, workspace);
     // The longest name in it is a host's pipe: HHMMSS-xxxxxx.sock.out

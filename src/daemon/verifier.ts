@@ -25,7 +25,9 @@ export class Verifier {
   private whose: Whose = () => "other";
 
   async open(canary_path: string, whose: Whose): Promise<void> {
-    const handle = await open(canary_path, "w", 0o600);
+    // What is there was left by a daemon that was killed, or planted: it is never opened.
+    await rm(canary_path, { force: true });
+    const handle = await open(canary_path, "wx", 0o600);
     this.canary = { path: canary_path, inode: (await handle.stat()).ino, handle };
     this.whose = whose;
   }

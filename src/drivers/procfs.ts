@@ -2,7 +2,7 @@
  * Facts about processes from Linux's /proc. No policy: who belongs to whom is decided in `containment`.
  * Run by the daemon and by each host. Reads only; a process that goes away between two reads is simply absent.
  */
-import { readdirSync, readFileSync } from "node:fs";
+import { readdirSync, readFileSync, readlinkSync } from "node:fs";
 import { is_errno } from "../contract/errors.ts";
 import type { ProcessRef } from "../contract/receipt.ts";
 
@@ -93,4 +93,9 @@ let boot: string | undefined;
 export function boot_id(): string {
   boot ??= readFileSync("/proc/sys/kernel/random/boot_id", "latin1").trim();
   return boot;
+}
+
+/** The pid namespace we are in (pid_namespaces(7)): the same pid means another process in another one. */
+export function pid_namespace(): string {
+  return readlinkSync("/proc/self/ns/pid");
 }

@@ -1,7 +1,6 @@
 /** `supervisor attach`: this terminal becomes the agent's, by the command that the daemon names. */
 import type { Command } from "commander";
 import { SupervisorError } from "../../contract/errors.ts";
-import { run_in_terminal } from "../../drivers/terminal.ts";
 import type { Context } from "../context.ts";
 import { print_json } from "../output.ts";
 
@@ -18,6 +17,7 @@ export function attach_command(program: Command, context: Context): void {
           "invalid_request",
           `attach needs a terminal; from a script use --json, which prints the command: ${command.join(" ")}`,
         );
+      const { run_in_terminal } = await import("../../drivers/terminal.ts");
       context.exit_code(await run_in_terminal(command, context.env));
     });
 }

@@ -3,12 +3,11 @@ import { mkdtemp, readdir, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Command } from "commander";
-import pino from "pino";
 import { Client } from "../../client/client.ts";
 import { base_environment, runtime_base } from "../../config.ts";
-import { start_daemon } from "../../daemon/run.ts";
+import { one_line } from "../../contract/printable.ts";
 import type { Context } from "../context.ts";
-import { print, printable, receipt_text, table } from "../output.ts";
+import { print, print_table, receipt_text } from "../output.ts";
 
 const AGENTS = [
   {
@@ -36,6 +35,7 @@ export function demo_command(program: Command, context: Context): void {
     .command("demo")
     .description("a tour: three agents of different temper on a temporary workspace, and their ends with proof")
     .action(async () => {
+      const [{ start_daemon }, { default: pino }] = await Promise.all([import("../../daemon/run.ts"), import("pino")]);
       const workspace = await mkdtemp(join(tmpdir(), "supervisor-demo-"));
       const daemon = await start_daemon({
         workspace,
@@ -59,11 +59,9 @@ async function tour(client: Client, workspace: string, context: Context): Promis
   const agents = await Promise.all(
     AGENTS.map((one) => client.call("deploy", { body: { ...one, cwd: workspace, env } })),
   );
-  print(
-    table(
-      ["AGENT", "STATUS", "PID"],
-      agents.map((one) => [one.id, one.status, String(one.process?.pid)]),
-    ),
+  print_table(
+    ["AGENT", "STATUS", "PID"],
+    agents.map((one) => [one.id, one.status, String(one.process?.pid)]),
   );
   print("\n2. What each prints, as it comes.");
   for (const agent of agents) print(`${agent.id}: ${await first_line(client, agent.id)}`);
@@ -83,24 +81,22 @@ async function first_line(client: Client, agent: string): Promise<string> {
     text += chunk;
     if (text.includes("\n")) break;
   }
-  return printable(text.split("\n")[0] ?? "");
+  return one_line(text.split("\n")[0] ?? "");
 }
 
 async function show_files(client: Client, workspace: string): Promise<void> {
   const { files } = await client.call("verify", { body: {} });
   const there = files.filter((file) => file.exists);
-  print(
-    there.length === 0
-      ? "no tracked file exists, nothing is held"
-      : table(
-          ["VERDICT", "FILE", "HELD BY"],
-          there.map((file) => [
-            file.verdict,
-            file.path.split("/").at(-1) ?? "",
-            file.holders.map((one) => `${one.command} (${one.pid})`).join(", "),
-          ]),
-        ),
-  );
+  if (there.length === 0) print("no tracked file exists, nothing is held");
+  else
+    print_table(
+      ["VERDICT", "FILE", "HELD BY"],
+      there.map((file) => [
+        file.verdict,
+        file.path.split("/").at(-1) ?? "",
+        file.holders.map((one) => `${one.command} (${one.pid})`).join(", "),
+      ]),
+    );
   const all = await readdir(workspace, { recursive: true, withFileTypes: true });
   print(
     `${all.filter((one) => one.isFile() && !one.name.includes("REGISTRY") && one.name !== "daemon.json").length} files of agents in the workspace`,

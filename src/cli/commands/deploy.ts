@@ -65,6 +65,9 @@ export function deploy_command(program: Command, context: Context): void {
     });
 }
 
+/** They describe the caller's terminal, which is not the agent's. Given explicitly (`--env`, `--env-file`), they are passed on. */
+const CALLERS_TERMINAL = ["TERM", "TMUX", "TMUX_PANE", "STY", "COLUMNS", "LINES"];
+
 const collect = (value: string, all: string[]) => [...all, value];
 
 async function request_of(
@@ -104,7 +107,8 @@ async function read_text(path: string, option: string): Promise<string> {
 
 async function environment_of(options: Options, context: Context): Promise<Record<string, string>> {
   const env: Record<string, string> = options.cleanEnv ? {} : defined(context.env);
-  for (const name of Object.keys(env)) if (name.startsWith("SUPERVISOR_")) delete env[name];
+  for (const name of Object.keys(env))
+    if (name.startsWith("SUPERVISOR_") || CALLERS_TERMINAL.includes(name)) delete env[name];
   const lines = options.envFile
     ? (await read_text(resolve(context.cwd, options.envFile), "--env-file")).split("\n")
     : [];

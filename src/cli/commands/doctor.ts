@@ -1,7 +1,6 @@
 /** `supervisor doctor`: is everything there, and does a daemon answer? */
 import type { Command } from "commander";
 import { message_of } from "../../contract/errors.ts";
-import { examine } from "../../doctor/doctor.ts";
 import type { Context } from "../context.ts";
 import { print, print_json } from "../output.ts";
 
@@ -10,6 +9,7 @@ export function doctor_command(program: Command, context: Context): void {
     .command("doctor")
     .description("what this machine has and what is missing; works without a supervisor")
     .action(async () => {
+      const { examine } = await import("../../doctor/doctor.ts");
       const checks = await examine(context.workspace());
       const daemon = await context
         .client()

@@ -1,5 +1,6 @@
 /** `supervisor events`: what happened. */
 import type { Command } from "commander";
+import { printable_json } from "../../contract/printable.ts";
 import type { Context } from "../context.ts";
 import { copy_out } from "../copy-out.ts";
 
@@ -10,6 +11,6 @@ export function events_command(program: Command, context: Context): void {
     .option("-f, --follow", "go on", false)
     .action(async (options: { follow: boolean }) => {
       const stream = await (await context.client()).stream("events", { query: { follow: options.follow } });
-      await copy_out(stream, process.stdout.isTTY === true);
+      await copy_out(stream, process.stdout.isTTY ? printable_json : null);
     });
 }

@@ -2,7 +2,7 @@
 import type { Command } from "commander";
 import { SupervisorError } from "../../contract/errors.ts";
 import type { Context } from "../context.ts";
-import { cell, print, print_json, table } from "../output.ts";
+import { cell, print, print_json, print_table } from "../output.ts";
 import { whole_number } from "../values.ts";
 
 export function findings_command(program: Command, context: Context): void {
@@ -36,7 +36,7 @@ export function findings_command(program: Command, context: Context): void {
           cell(one.finding_type, 16),
           cell(one.message, 80),
         ]);
-        print(table(["TIME", "AGENT", "SEVERITY", "TYPE", "MESSAGE"], rows));
+        print_table(["TIME", "AGENT", "SEVERITY", "TYPE", "MESSAGE"], rows);
         if (found.total > rows.length) print(`${found.total - rows.length} more; --limit shows them`);
       },
     );

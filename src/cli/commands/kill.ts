@@ -2,9 +2,10 @@
 import { type Command, Option } from "commander";
 import type { Client } from "../../client/client.ts";
 import { SupervisorError } from "../../contract/errors.ts";
+import { one_line } from "../../contract/printable.ts";
 import type { Receipt } from "../../contract/receipt.ts";
 import type { Context } from "../context.ts";
-import { print, print_json, printable, receipt_text } from "../output.ts";
+import { print, print_json, receipt_text } from "../output.ts";
 import { whole_number } from "../values.ts";
 
 export function kill_command(program: Command, context: Context): void {
@@ -78,7 +79,7 @@ async function told_while_waiting<T>(client: Client, id: string, answer: Promise
     looking = false;
     if (!agent?.ending || agent.receipt) return;
     const why = agent.stalled ? `its output cannot be written: ${agent.stalled}` : `step ${agent.ending.step}`;
-    if (why !== told) process.stderr.write(`${printable(`${agent.id} is still ending; ${why}`)}\n`);
+    if (why !== told) process.stderr.write(`${one_line(`${agent.id} is still ending; ${why}`)}\n`);
     told = why;
   };
   const timer = setInterval(() => void look(), WONDER_MS);

@@ -7,9 +7,10 @@ import {
   type OutputSummary,
   response_format,
 } from "../../contract/operations/output.ts";
+import { printable, printable_json } from "../../contract/printable.ts";
 import type { Context } from "../context.ts";
 import { copy_out } from "../copy-out.ts";
-import { cell, print_json, printable } from "../output.ts";
+import { cell, print_json } from "../output.ts";
 import { whole_number } from "../values.ts";
 
 interface Options {
@@ -47,13 +48,14 @@ export function logs_command(program: Command, context: Context): void {
     .option("--raw", "pass terminal control codes on, to a terminal too", false)
     .action(async (id: string, options: Options) => {
       const for_a_person = process.stdout.isTTY === true && !options.raw;
+      const clean = options.format === "jsonl" || context.json() ? printable_json : printable;
       const params = { agent: id };
       const common = { filter: options.filter, stream: options.terminal ? "terminal" : "log" };
       const client = await context.client();
       if (options.responseFormat === undefined && options.maxBytes === undefined) {
         const format = options.format ?? (context.json() ? "jsonl" : "text");
         const query = { ...common, follow: options.follow, lines: options.lines, format };
-        return copy_out(await client.stream("logs", { params, query }), for_a_person);
+        return copy_out(await client.stream("logs", { params, query }), for_a_person ? clean : null);
       }
       if (options.follow)
         throw new SupervisorError(
@@ -74,7 +76,7 @@ export function logs_command(program: Command, context: Context): void {
       const text = answer.summary
         ? summary_text(answer, answer.summary)
         : answer.lines.map((line) => `${line}\n`).join("");
-      process.stdout.write(for_a_person ? printable(text) : text);
+      process.stdout.write(for_a_person ? clean(text) : text);
       if (answer.truncated) process.stderr.write("supervisor: earlier output was left out; --max-bytes gives more\n");
     });
 }

@@ -2,8 +2,9 @@
 import type { Command } from "commander";
 import pretty_ms from "pretty-ms";
 import type { AgentRecord } from "../../contract/agent.ts";
+import { one_line } from "../../contract/printable.ts";
 import type { Context } from "../context.ts";
-import { cell, print, print_json, printable, table } from "../output.ts";
+import { cell, print, print_json, print_table } from "../output.ts";
 
 export function ps_command(program: Command, context: Context): void {
   program
@@ -16,18 +17,16 @@ export function ps_command(program: Command, context: Context): void {
         query: { all: options.all, task: options.task },
       });
       if (context.json()) return print_json(agents);
-      print(
-        agents.length === 0
-          ? `no agents${options.all ? "" : " are running"}`
-          : table(["AGENT", "STATUS", "AGE", "PROGRESS", "COMMAND"], agents.map(ps_row)),
-      );
-      for (const agent of agents) if (agent.stalled) print(`${cell(agent.id, 80)} waits: ${printable(agent.stalled)}`);
+      if (agents.length === 0) return print(`no agents${options.all ? "" : " are running"}`);
+      print_table(["AGENT", "STATUS", "AGE", "PROGRESS", "COMMAND"], agents.map(ps_row));
+      for (const agent of agents) if (agent.stalled) print(`${cell(agent.id, 80)} waits: ${one_line(agent.stalled)}`);
     });
 }
 
 function ps_row(agent: AgentRecord): string[] {
-  const until = agent.ended_at ? Date.parse(agent.ended_at) : Date.now();
-  const age = agent.started_at ? pretty_ms(Math.max(0, until - Date.parse(agent.started_at)), { compact: true }) : "";
+  const ms = (agent.ended_at ? Date.parse(agent.ended_at) : Date.now()) - Date.parse(agent.started_at);
+  // An entry of another program may have no start, or what is no date.
+  const age = Number.isFinite(ms) ? pretty_ms(Math.max(0, ms), { compact: true }) : "";
   return [
     cell(agent.id, 80),
     cell(agent.stalled ? `${agent.status}, stalled` : agent.status, 20),

@@ -1,12 +1,21 @@
-/** `supervisor start`: the daemon in the foreground. */
+/** `supervisor start`: the daemon in the foreground. What the daemon needs is loaded only here. */
 import { type Command, Option } from "commander";
-import pino from "pino";
-import pretty from "pino-pretty";
 import { base_environment, runtime_base } from "../../config.ts";
+import { deferred } from "../../contract/deferred.ts";
 import { SupervisorError } from "../../contract/errors.ts";
-import { start_daemon } from "../../daemon/run.ts";
+import type { Daemon } from "../../daemon/run.ts";
 import type { Context } from "../context.ts";
 import { print, print_json } from "../output.ts";
+
+/**
+ * One press of Ctrl-C can arrive twice: from the terminal, and passed on by `npm start`. A person's second press takes longer. In ms.
+ */
+const ONE_PRESS_MS = 250;
+
+interface Options {
+  stopAgents: boolean;
+  logLevel: string;
+}
 
 export function start_command(program: Command, context: Context): void {
   program
@@ -18,36 +27,69 @@ export function start_command(program: Command, context: Context): void {
         .choices(["debug", "info", "warn", "error"])
         .default("info"),
     )
-    .action(async (options: { stopAgents: boolean; logLevel: string }) => {
-      const level = { level: options.logLevel };
-      const log = process.stderr.isTTY
-        ? pino(level, pretty({ destination: 2, ignore: "pid,hostname", sync: true }))
-        : pino(level, pino.destination({ dest: 2, sync: true }));
-      const signalled = new Promise<null>((resolve) => {
-        for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, () => resolve(null));
-      });
-      const daemon = await start_daemon({
-        workspace: context.workspace(),
-        runtime_base: runtime_base(context.env),
-        base_env: base_environment(context.env),
-        log,
-      });
-      if (context.json())
-        print_json({ event: "ready", pid: daemon.pid, socket: daemon.socket, workspace: daemon.workspace });
-      else
-        print(
-          `supervisor is ready for ${daemon.workspace} (pid ${daemon.pid}${daemon.adopted > 0 ? `, ${daemon.adopted} agents adopted` : ""}). Next, in another terminal: supervisor deploy --prompt "hello" -- cat`,
-        );
-      const lost = await Promise.race([signalled, daemon.stop_requested]);
-      await daemon.stop({ agents: options.stopAgents });
-      const left = daemon.running();
-      if (!context.json())
-        print(
-          left > 0
-            ? `supervisor stopped; ${left} agents go on, and the next 'supervisor start' adopts them.`
-            : "supervisor stopped; no agents are running.",
-        );
-      if (lost) throw new SupervisorError("daemon_gone", lost);
-      context.exit_code(0);
+    .action(async (options: Options) => {
+      const { first, second } = stop_signals();
+      const over = await Promise.race([second, serve(context, options, first)]);
+      if (over !== "at once") return;
+      // Crash-only: nothing is cleaned up here, because a start must cope with what a killed daemon leaves anyway.
+      throw new SupervisorError(
+        "stopped_at_once",
+        "stopped at once, before it was done; agents and the ends under way go on with their hosts, and the next 'supervisor start' takes them up",
+      );
     });
+}
+
+/** INT, TERM or HUP: the first asks for an orderly stop, a second one does not wait for it. */
+function stop_signals(): { first: Promise<null>; second: Promise<"at once"> } {
+  const first = deferred<null>();
+  const second = deferred<"at once">();
+  let asked_at: number | null = null;
+  const on_signal = () => {
+    asked_at ??= performance.now();
+    if (performance.now() - asked_at > ONE_PRESS_MS) second.resolve("at once");
+    first.resolve(null);
+  };
+  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, on_signal);
+  return { first: first.promise, second: second.promise };
+}
+
+/** From boot to the end of an orderly stop. */
+async function serve(context: Context, options: Options, signalled: Promise<null>): Promise<void> {
+  const [{ start_daemon }, { daemon_log }] = await Promise.all([
+    import("../../daemon/run.ts"),
+    import("../daemon-log.ts"),
+  ]);
+  const log = daemon_log(options.logLevel);
+  const daemon = await start_daemon({
+    workspace: context.workspace(),
+    runtime_base: runtime_base(context.env),
+    base_env: base_environment(context.env),
+    log,
+  });
+  say_ready(daemon, context);
+  const lost = await Promise.race([
+    signalled.then((none) => {
+      log.info("stopping: deploys and ends under way are finished first; a second signal stops at once");
+      return none;
+    }),
+    daemon.stop_requested,
+  ]);
+  await daemon.stop({ agents: options.stopAgents });
+  const left = daemon.running();
+  if (!context.json())
+    print(
+      left > 0
+        ? `supervisor stopped; ${left} agents go on, and the next 'supervisor start' adopts them.`
+        : "supervisor stopped; no agents are running.",
+    );
+  if (lost) throw new SupervisorError("daemon_gone", lost);
+  context.exit_code(0);
+}
+
+function say_ready({ pid, socket, workspace, adopted }: Daemon, context: Context): void {
+  if (context.json()) print_json({ event: "ready", pid, socket, workspace });
+  else
+    print(
+      `supervisor is ready for ${workspace} (pid ${pid}${adopted > 0 ? `, ${adopted} agents adopted` : ""}). Next, in another terminal: supervisor deploy --prompt "hello" -- cat`,
+    );
 }

@@ -1,8 +1,9 @@
 /** `supervisor status`: one agent, with its receipt once it ended. */
 import type { Command } from "commander";
 import type { AgentRecord } from "../../contract/agent.ts";
+import { one_line } from "../../contract/printable.ts";
 import type { Context } from "../context.ts";
-import { print, print_json, printable, receipt_text } from "../output.ts";
+import { print, print_json, receipt_text } from "../output.ts";
 
 export function status_command(program: Command, context: Context): void {
   program
@@ -18,20 +19,20 @@ export function status_command(program: Command, context: Context): void {
 
 function status_text(agent: AgentRecord): string {
   const lines = [
-    `${printable(agent.id)}  ${printable(agent.status)}`,
-    `  command    ${printable(agent.command.join(" "))}`,
-    `  directory  ${printable(agent.cwd)}`,
-    `  process    ${agent.process?.pid ?? "none"}, host ${agent.host?.pid ?? "none"}, session ${agent.tmux_session ?? "none"}`,
+    `${one_line(agent.id)}  ${one_line(agent.status)}`,
+    `  command    ${one_line(agent.command.join(" "))}`,
+    `  directory  ${one_line(agent.cwd)}`,
+    `  process    ${agent.process?.pid ?? "none"}, host ${agent.host?.pid ?? "none"}, session ${one_line(agent.tmux_session ?? "none")}`,
     ...(agent.pane === "lost"
       ? ["  pane       lost with its tmux server; the agent runs on, and gets another as soon as tmux takes it"]
       : []),
-    `  started    ${agent.started_at}${agent.ended_at ? `, ended ${agent.ended_at}` : ""}`,
-    ...(agent.stalled ? [`  stalled    ${printable(agent.stalled)}`] : []),
+    `  started    ${one_line(agent.started_at)}${agent.ended_at ? `, ended ${one_line(agent.ended_at)}` : ""}`,
+    ...(agent.stalled ? [`  stalled    ${one_line(agent.stalled)}`] : []),
     ...(agent.ending && !agent.receipt
-      ? [`  ending     step ${agent.ending.step}: ${printable(agent.ending.reason)}`]
+      ? [`  ending     step ${agent.ending.step}: ${one_line(agent.ending.reason)}`]
       : []),
-    `  progress   ${agent.progress} % ${printable(agent.message)}`,
-    ...Object.entries(agent.tracked_files).map(([role, path]) => `  ${role.padEnd(14)} ${printable(path)}`),
+    `  progress   ${agent.progress} % ${one_line(agent.message)}`,
+    ...Object.entries(agent.tracked_files).map(([role, path]) => `  ${one_line(role).padEnd(14)} ${one_line(path)}`),
   ];
   return lines.join("\n") + (agent.receipt ? `\nreceipt\n${receipt_text(agent.receipt)}` : "");
 }

@@ -1,7 +1,7 @@
 /** `supervisor task`: groups of agents. */
 import type { Command } from "commander";
 import type { Context } from "../context.ts";
-import { cell, print, print_json, printable, table } from "../output.ts";
+import { cell, print, print_json, print_table } from "../output.ts";
 
 export function task_command(program: Command, context: Context): void {
   const task = program.command("task").description("tasks: groups of agents");
@@ -16,13 +16,10 @@ export function task_command(program: Command, context: Context): void {
   task.command("ls").action(async () => {
     const tasks = await (await context.client()).call("list_tasks");
     if (context.json()) return print_json(tasks);
-    print(
-      tasks.length === 0
-        ? "no tasks"
-        : table(
-            ["TASK", "AGENTS", "DESCRIPTION"],
-            tasks.map((one) => [one.task_id, counts(one.agents), cell(one.task_description, 60)]),
-          ),
+    if (tasks.length === 0) return print("no tasks");
+    print_table(
+      ["TASK", "AGENTS", "DESCRIPTION"],
+      tasks.map((one) => [one.task_id, counts(one.agents), cell(one.task_description, 60)]),
     );
   });
   task
@@ -31,14 +28,11 @@ export function task_command(program: Command, context: Context): void {
     .action(async (id: string) => {
       const found = await (await context.client()).call("get_task", { params: { task: id } });
       if (context.json()) return print_json(found);
-      print(`${found.task_id}  ${printable(found.task_description)}`);
-      print(
-        found.agent_records.length === 0
-          ? "no agents"
-          : table(
-              ["AGENT", "STATUS", "PROGRESS", "MESSAGE"],
-              found.agent_records.map((one) => [one.id, one.status, `${one.progress} %`, cell(one.message, 60)]),
-            ),
+      print(`${found.task_id}  ${found.task_description}`);
+      if (found.agent_records.length === 0) return print("no agents");
+      print_table(
+        ["AGENT", "STATUS", "PROGRESS", "MESSAGE"],
+        found.agent_records.map((one) => [one.id, one.status, `${one.progress} %`, cell(one.message, 60)]),
       );
     });
 }

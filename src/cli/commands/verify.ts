@@ -1,7 +1,7 @@
 /** `supervisor verify`: who holds the tracked files, by lsof. */
 import type { Command } from "commander";
 import type { Context } from "../context.ts";
-import { print, print_json, printable, table } from "../output.ts";
+import { print, print_json, print_table } from "../output.ts";
 
 export function verify_command(program: Command, context: Context): void {
   program
@@ -20,10 +20,11 @@ export function verify_command(program: Command, context: Context): void {
             file.path,
             file.reason ??
               file.holders
-                .map((one) => `${printable(one.command)} (pid ${one.pid}, fd ${one.fd}, ${one.access}, ${one.whose})`)
+                .map((one) => `${one.command} (pid ${one.pid}, fd ${one.fd}, ${one.access}, ${one.whose})`)
                 .join(", "),
           ]);
-        print(rows.length === 0 ? "no tracked file exists" : table(["VERDICT", "FILE", "PATH", "HOLDERS"], rows));
+        if (rows.length === 0) print("no tracked file exists");
+        else print_table(["VERDICT", "FILE", "PATH", "HOLDERS"], rows);
       }
       context.exit_code(answer.success ? 0 : 1);
     });

@@ -1,23 +1,21 @@
 /**
  * The HTTP server on the unix socket. Every route comes from the operations table; every error leaves as
- * `{"success":false,"error":…,"code":…}` with no stack. The socket is the owner's alone (0600 in a 0700 directory).
+ * `{"success":false,"error":…,"code":…}` with no stack. The socket is the owner's alone (0600 in a 0700 directory). A client that is slow, that talks
+ * garbage or too much is answered and dropped; what it began goes on.
  */
 import { chmod, rm } from "node:fs/promises";
 import { Readable } from "node:stream";
-import swagger from "@fastify/swagger";
+import rate_limit from "@fastify/rate-limit";
 import fastify, { type FastifyInstance } from "fastify";
-import { jsonSchemaTransform, serializerCompiler, validatorCompiler } from "fastify-type-provider-zod";
-import { is_disk_trouble, message_of, SupervisorError, trouble } from "../../contract/errors.ts";
+import { serializerCompiler, validatorCompiler } from "fastify-type-provider-zod";
+import { SupervisorError } from "../../contract/errors.ts";
 import { OPERATIONS, type OperationName } from "../../contract/operations.ts";
 import type { Services } from "../services.ts";
-import { VERSION } from "../version.ts";
+import { answer_bad_http, error_body, to_supervisor_error } from "./errors.ts";
 import type { Handlers, Stream } from "./handler.ts";
 import { HANDLERS } from "./handlers.ts";
-
-/** A prompt may have 8 MB; in JSON it may be longer. */
-const BODY_LIMIT_BYTES = 32 * 1024 * 1024;
-/** A client that sends its headers slower than this is not one of ours. In ms. */
-const HEADERS_TIMEOUT_MS = 10_000;
+import { LIMITS } from "./limits.ts";
+import { add_openapi } from "./openapi.ts";
 
 type AnyHandler = (
   services: Services,
@@ -28,33 +26,67 @@ type AnyHandler = (
 export async function start_server(services: Services): Promise<FastifyInstance> {
   const app = fastify({
     logger: false,
-    bodyLimit: BODY_LIMIT_BYTES,
+    bodyLimit: LIMITS.body_bytes,
+    requestTimeout: LIMITS.request_ms,
     forceCloseConnections: true,
-    routerOptions: { maxParamLength: 200 },
+    clientErrorHandler: answer_bad_http,
+    routerOptions: { maxParamLength: LIMITS.param_length },
+    http: {
+      maxHeaderSize: LIMITS.header_bytes,
+      headersTimeout: LIMITS.headers_ms,
+      connectionsCheckingInterval: LIMITS.check_ms,
+    },
   });
-  app.server.headersTimeout = HEADERS_TIMEOUT_MS;
+  app.server.maxHeadersCount = LIMITS.headers;
+  app.server.maxConnections = LIMITS.connections;
   app.setValidatorCompiler(validatorCompiler);
   app.setSerializerCompiler(serializerCompiler);
   app.setErrorHandler((error, _request, reply) => {
     const known = to_supervisor_error(error);
     if (known.code === "internal") services.log.error({ err: error }, "a request failed by a defect");
-    return reply.status(known.http_status).send({ success: false, error: known.message, code: known.code });
+    return reply.status(known.http_status).send(error_body(known));
   });
-  app.setNotFoundHandler((request, reply) =>
-    reply
-      .status(404)
-      .send({ success: false, error: `no ${request.method} ${request.url}; see /openapi.json`, code: "not_found" }),
-  );
-  await app.register(swagger, {
-    openapi: { info: { title: "agent-supervisor", version: VERSION } },
-    transform: jsonSchemaTransform,
+  app.setNotFoundHandler((request, reply) => {
+    const known = new SupervisorError(
+      "not_found",
+      `no ${request.method} ${request.url.slice(0, 200)}; see /openapi.json`,
+    );
+    return reply.status(known.http_status).send(error_body(known));
   });
+  add_body_parsers(app);
+  await app.register(rate_limit, {
+    max: LIMITS.requests_a_second,
+    timeWindow: 1000,
+    // On a unix socket nobody has an address: each operation on each agent is counted by itself.
+    keyGenerator: ({ routeOptions, params }) => `${routeOptions.url} ${(params as { agent?: string }).agent ?? ""}`,
+    errorResponseBuilder: (_request, { max }) =>
+      new SupervisorError("too_many_requests", `more than ${max} requests a second; ask less often`),
+  });
+  await add_openapi(app);
   for (const name of Object.keys(OPERATIONS) as OperationName[]) add_route(app, services, name, HANDLERS);
-  app.get("/openapi.json", { schema: { hide: true } }, () => app.swagger());
   await rm(services.socket, { force: true });
   await app.listen({ path: services.socket });
   await chmod(services.socket, 0o600);
   return app;
+}
+
+/** JSON; nothing at all is the empty object, so that `curl -X POST` does where every field has a default. */
+function add_body_parsers(app: FastifyInstance): void {
+  const parse_json = app.getDefaultJsonParser("error", "error");
+  app.addContentTypeParser<string>("application/json", { parseAs: "string" }, (request, body, done) => {
+    if (body === "") done(null, {});
+    else void parse_json(request, body, done);
+  });
+  app.addContentTypeParser<Buffer>("*", { parseAs: "buffer" }, (_request, body, done) => {
+    if (body.length === 0) done(null, {});
+    else
+      done(
+        new SupervisorError("invalid_request", "a body must be JSON, with the header 'content-type: application/json'"),
+      );
+  });
+  app.addHook("preValidation", async (request) => {
+    if (request.method === "POST") request.body ??= {};
+  });
 }
 
 function add_route(app: FastifyInstance, services: Services, name: OperationName, handlers: Handlers): void {
@@ -62,6 +94,7 @@ function add_route(app: FastifyInstance, services: Services, name: OperationName
   app.route({
     method,
     url: path,
+    // No response schema here: serialising by one would drop the fields that other versions and programs added to an agent's record.
     schema: { operationId: name, description, params, querystring: query, ...(method === "POST" ? { body } : {}) },
     handler: async (request, reply) => {
       const gone = new AbortController();
@@ -77,34 +110,4 @@ function add_route(app: FastifyInstance, services: Services, name: OperationName
         .send(Readable.from(result as Stream, { objectMode: false }));
     },
   });
-}
-
-function to_supervisor_error(error: unknown): SupervisorError {
-  if (error instanceof SupervisorError) return error;
-  const { code, statusCode, validation } = error as {
-    code?: string;
-    statusCode?: number;
-    validation?: { instancePath: string; message?: string }[];
-  };
-  if (validation) {
-    const first = validation[0];
-    return new SupervisorError(
-      "invalid_request",
-      `${first?.instancePath.slice(1).replaceAll("/", ".") || "the request"}: ${first?.message ?? "is not valid"}`,
-    );
-  }
-  if (statusCode === 413)
-    return new SupervisorError("request_too_large", `a request may have ${BODY_LIMIT_BYTES} bytes`);
-  if (statusCode && statusCode < 500) return new SupervisorError("invalid_request", message_of(error));
-  if (is_disk_trouble(error)) {
-    const { path } = error as { path?: string };
-    return new SupervisorError(
-      "registry_unwritable",
-      `${path ? `${path}: ` : ""}${trouble(error)}; nothing was recorded: mend the workspace's disk and try again`,
-    );
-  }
-  return new SupervisorError(
-    "internal",
-    `a defect in the supervisor (${code ?? "no code"}: ${message_of(error)}); its log has the details`,
-  );
 }

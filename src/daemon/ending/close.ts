@@ -106,7 +106,10 @@ async function by_ourselves(services: Services, agent: AgentRecord, ending: Endi
   );
   if (agent.host && agent.host.boot_id !== boot_id())
     return { ...report, notes: ["the machine was restarted; the agent went with it"] };
-  const exclude = [process.pid, ...[...services.registry.agents()].flatMap((one) => (one.host ? [one.host.pid] : []))];
+  const exclude = [
+    process.pid,
+    ...[...services.registry.agents()].flatMap((one) => (one.host && is_alive(one.host) ? [one.host.pid] : [])),
+  ];
   const ended = await end_family(
     { leader: agent.process, cookie: agent.cookie as string, exclude },
     { signal: "SIGTERM", grace_ms: ending.grace_ms },

@@ -2,23 +2,22 @@
  * One registry file: read whole, written whole and durably. The only module that knows lowdb. The daemon is the only writer;
  * a file that somebody broke is set aside, never overwritten, and the last good copy is used.
  */
-import { constants } from "node:fs";
-import { copyFile, open, readFile, rename } from "node:fs/promises";
-import { dirname } from "node:path";
+import { rename } from "node:fs/promises";
+import { basename, dirname } from "node:path";
 import { type Adapter, Low } from "lowdb";
-import write_file_atomic from "write-file-atomic";
 import { REGISTRY_VERSION, type RegistryFile, registry_file } from "../../contract/agent.ts";
 import { is_errno, message_of, SupervisorError } from "../../contract/errors.ts";
+import { in_directory, read_in_place, replace_in_place } from "../../drivers/in-place.ts";
 
 const last_good = (path: string) => `${path}.bak`;
 
-/** Durable: a temporary file, fsync, rename, and fsync of the directory; the version before is kept beside it. */
+/** Durable, and never through a link; the version before is kept beside it. */
 class DurableJson implements Adapter<RegistryFile> {
   constructor(private readonly path: string) {}
 
   async read(): Promise<RegistryFile | null> {
     try {
-      return parse(this.path, await readFile(this.path, "utf8"));
+      return parse(this.path, await read_in_place(this.path));
     } catch (error) {
       if (is_errno(error, "ENOENT")) return null;
       throw error;
@@ -26,17 +25,7 @@ class DurableJson implements Adapter<RegistryFile> {
   }
 
   async write(data: RegistryFile): Promise<void> {
-    const text = `${JSON.stringify(data, null, 2)}\n`;
-    await copyFile(this.path, last_good(this.path), constants.COPYFILE_FICLONE).catch((error) => {
-      if (!is_errno(error, "ENOENT")) throw error;
-    });
-    await write_file_atomic(this.path, text, { mode: 0o600, fsync: true });
-    const directory = await open(dirname(this.path), "r");
-    try {
-      await directory.sync();
-    } finally {
-      await directory.close();
-    }
+    await replace_in_place(this.path, `${JSON.stringify(data, null, 2)}\n`, basename(last_good(this.path)));
   }
 }
 
@@ -92,8 +81,8 @@ export class RegistryStore {
     } catch (error) {
       if (!(error instanceof SupervisorError) || error.cause !== "broken") throw error;
       const aside = `${path}.broken-${new Date().toISOString().replaceAll(":", "")}`;
-      store.db.data = parse(last_good(path), await readFile(last_good(path), "utf8"));
-      await rename(path, aside);
+      store.db.data = parse(last_good(path), await read_in_place(last_good(path)));
+      await in_directory(dirname(path), (at) => rename(at(basename(path)), at(basename(aside))));
       await store.db.write();
       return { store, warning: `${error.message}; it was set aside as ${aside} and the last good copy is used` };
     }

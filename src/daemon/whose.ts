@@ -1,0 +1,41 @@
+/** Whose process is a holder? Asked of the kernel by pid, and answered only for the very process that the registry remembers. */
+import type { AgentRecord } from "../contract/agent.ts";
+import type { Holder } from "../contract/receipt.ts";
+import { is_ended } from "../contract/status.ts";
+import { boot_id, type ProcessFacts, process_ref_of, read_process } from "../drivers/procfs.ts";
+import type { Registry } from "./registry/registry.ts";
+import type { Whose } from "./verifier.ts";
+
+/** The daemon and the hosts are the supervisor's, a process in an agent's session is the agent's. */
+export function whose_process(registry: Registry): Whose {
+  const daemon = process_ref_of(process.pid);
+  return (pid) => {
+    const found = read_process(pid);
+    if (!found) return "other";
+    if (found.pid === daemon?.pid) return "supervisor";
+    return judge_owner(found, read_process(found.session), registry.agents(), boot_id());
+  };
+}
+
+/**
+ * The pure part. `leader` is whoever has the session's id as pid now, or null. A session's id is given away only when nobody of the session is
+ * left (setsid(2), `struct pid` reference counting), so a leader that started at another time than the agent means another session.
+ */
+export function judge_owner(
+  found: ProcessFacts,
+  leader: ProcessFacts | null,
+  agents: readonly Pick<AgentRecord, "host" | "process" | "status">[],
+  boot: string,
+): Holder["whose"] {
+  const of_this_boot = agents.filter((agent) => agent.host?.boot_id === boot);
+  if (of_this_boot.some(({ host }) => host?.pid === found.pid && host.start_time === found.start_time))
+    return "supervisor";
+  const theirs = of_this_boot.some(
+    ({ process: agent, status }) =>
+      agent?.pid === found.session &&
+      !is_ended(status) &&
+      found.start_time >= agent.start_time &&
+      (!leader || leader.start_time === agent.start_time),
+  );
+  return theirs ? "agent" : "other";
+}

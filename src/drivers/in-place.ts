@@ -1,0 +1,130 @@
+/**
+ * Files of the workspace, reached without following a link. A path is a promise that anybody with the owner's rights can break between two
+ * system calls; so the directory is opened first, the kernel is asked where that directory really is (the link /proc/self/fd/N, proc_pid_fd(5)),
+ * and the file is then named relative to the open directory, with O_NOFOLLOW. What leads elsewhere is `out_of_place` and is left alone.
+ * Run by the daemon and by each host. Paths are absolute and real: the workspace's path is made so once, when the daemon starts.
+ */
+import { constants } from "node:fs";
+import { type FileHandle, open, readlink, rename, rm } from "node:fs/promises";
+import { basename, dirname } from "node:path";
+import { is_errno, SupervisorError } from "../contract/errors.ts";
+
+const DIRECTORY = constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NOFOLLOW;
+/** A pipe or a device in a file's place must not hold anybody up (open(2), O_NONBLOCK); a regular file does not know it. */
+const FILE = constants.O_NOFOLLOW | constants.O_NONBLOCK;
+
+/** Names inside an open directory: they lead there whatever is done to the directory's path meanwhile. */
+export type At = (name: string) => string;
+
+function out_of_place(path: string): SupervisorError {
+  return new SupervisorError(
+    "out_of_place",
+    `${path} is not the file or directory it was (it is a link, or leads to another place); it was left alone`,
+  );
+}
+
+/** Does `work` inside a directory that is exactly where its path says. Rejects with the system's error when there is none (ENOENT). */
+export async function in_directory<T>(dir: string, work: (at: At, handle: FileHandle) => Promise<T>): Promise<T> {
+  const handle = await open(dir, DIRECTORY).catch((error) => {
+    throw is_errno(error, "ELOOP", "ENOTDIR") ? out_of_place(dir) : error;
+  });
+  try {
+    const here = `/proc/self/fd/${handle.fd}`;
+    if ((await readlink(here)) !== dir) throw out_of_place(dir);
+    return await work((name) => `${here}/${name}`, handle);
+  } catch (error) {
+    throw named(error, `/proc/self/fd/${handle.fd}`, dir);
+  } finally {
+    await handle.close();
+  }
+}
+
+/** A system error names the path that it was given; whoever reads it knows the directory by its own name. */
+function named(error: unknown, here: string, dir: string): unknown {
+  if (!(error instanceof Error)) return error;
+  const { path } = error as NodeJS.ErrnoException;
+  if (path?.startsWith(here)) {
+    error.message = error.message.replaceAll(here, dir);
+    (error as NodeJS.ErrnoException).path = path.replace(here, dir);
+  }
+  return error;
+}
+
+/** Opens a regular file in its place. `flags` as for open(2). Rejects with `out_of_place`, or with the system's error. */
+export function open_in_place(path: string, flags: number, mode?: number): Promise<FileHandle> {
+  return in_directory(dirname(path), async (at) => {
+    const file = await open(at(basename(path)), flags | FILE, mode).catch((error) => {
+      // ENXIO: a pipe that nobody reads.
+      throw is_errno(error, "ELOOP", "ENXIO") ? out_of_place(path) : error;
+    });
+    if ((await file.stat()).isFile()) return file;
+    await file.close();
+    throw out_of_place(path);
+  });
+}
+
+/** The whole text of a file in its place. */
+export async function read_in_place(path: string): Promise<string> {
+  const file = await open_in_place(path, constants.O_RDONLY);
+  try {
+    return await file.readFile("utf8");
+  } finally {
+    await file.close();
+  }
+}
+
+/**
+ * Replaces a file's content durably and all at once, mode 0600: written beside, synced, renamed, and the directory synced. A link in its place is
+ * replaced, never followed. `keep` is a name beside it under which the content before stays.
+ */
+export function replace_in_place(path: string, text: string, keep?: string): Promise<void> {
+  const name = basename(path);
+  return in_directory(dirname(path), async (at, directory) => {
+    if (keep) await copy_beside(at, name, keep);
+    await write_beside(at, name, text);
+    await directory.sync();
+  });
+}
+
+/** Removes a file from its place; that it is not there is no error. */
+export async function remove_in_place(path: string): Promise<void> {
+  try {
+    await in_directory(dirname(path), (at) => rm(at(basename(path)), { force: true }));
+  } catch (error) {
+    if (!is_errno(error, "ENOENT")) throw error;
+  }
+}
+
+async function write_beside(at: At, name: string, text: string): Promise<void> {
+  const beside = at(`${name}.new`);
+  // Each file has one writer, so what is there was left by a crash, or planted.
+  await rm(beside, { force: true });
+  try {
+    const file = await open(beside, "wx", 0o600);
+    try {
+      await file.writeFile(text);
+      await file.sync();
+    } finally {
+      await file.close();
+    }
+    await rename(beside, at(name));
+  } catch (error) {
+    await rm(beside, { force: true });
+    throw error;
+  }
+}
+
+async function copy_beside(at: At, name: string, keep: string): Promise<void> {
+  let before: FileHandle;
+  try {
+    before = await open(at(name), constants.O_RDONLY | FILE);
+  } catch (error) {
+    if (is_errno(error, "ENOENT", "ELOOP")) return;
+    throw error;
+  }
+  try {
+    if ((await before.stat()).isFile()) await write_beside(at, keep, await before.readFile("utf8"));
+  } finally {
+    await before.close();
+  }
+}
