@@ -3,6 +3,8 @@ import { defineConfig } from "vitest/config";
 export default defineConfig({
   test: {
     include: ["test/**/*.test.ts"],
+    // The long ones have a config of their own: vitest.faults.config.ts.
+    exclude: ["test/faults/**"],
     // Processes, not threads: tests change directories and signals, and a crash must take one file down, not the run.
     pool: "forks",
     fileParallelism: true,

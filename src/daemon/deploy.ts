@@ -21,6 +21,7 @@ import { await_host } from "./await-host.ts";
 import { end_agent } from "./ending/end.ts";
 import type { HostLink } from "./host-link.ts";
 import { watch_host } from "./hosts.ts";
+import { no_answer, OUTSIDE, TASK_FILES, within } from "./patience.ts";
 import type { Registry, Task } from "./registry/registry.ts";
 import type { Services } from "./services.ts";
 
@@ -52,9 +53,18 @@ export async function deploy(services: Services, request: DeployRequest): Promis
     services.deploys.set(agent.id, finished.promise);
     await registry.add(task, agent);
     step = "writing its files";
-    undo.push(() => Promise.all(Object.values(files).map((path) => rm(path, { force: true }))));
-    await write_new(files.prompt_file as string, request.prompt ?? "");
-    await write_new(files.deploy_log as string, `${JSON.stringify(deploy_log(agent), null, 2)}\n`);
+    const lane = TASK_FILES.of(task.dir);
+    const writing = lane.in_turn(async () => {
+      await write_new(files.prompt_file as string, request.prompt ?? "");
+      await write_new(files.deploy_log as string, `${JSON.stringify(deploy_log(agent), null, 2)}\n`);
+    });
+    // A write that hangs may still make its file when the file system answers: what is undone comes after it.
+    const unwrite = async () => {
+      await writing.catch(() => undefined /* it is why this is undone */);
+      await lane.in_turn(() => Promise.all(Object.values(files).map((path) => rm(path, { force: true }))));
+    };
+    undo.push(() => within(unwrite(), () => no_answer(task.dir, "the agent's files are removed when it does")));
+    await within(writing, () => no_answer(task.dir, "nothing was started"));
     step = "starting its session";
     undo.push(() => remove_session(services, agent));
     const stderr = host_stderr(services.runtime_dir, agent.id);
@@ -222,6 +232,14 @@ async function remove_session(services: Services, agent: AgentRecord): Promise<v
 /** Refuses a directory or a program that is not there, before anything is made. */
 async function check_program({ command, cwd, env }: DeployRequest): Promise<void> {
   if (!isAbsolute(cwd)) throw new SupervisorError("invalid_request", `cwd must be an absolute path, not '${cwd}'`);
+  if (OUTSIDE.stuck) throw no_answer(cwd, "an earlier deploy still waits for its directory; nothing was started");
+  await within(
+    OUTSIDE.in_turn(() => check_places({ command, cwd, env })),
+    () => no_answer(cwd, "or that of a directory on the agent's PATH; nothing was started"),
+  );
+}
+
+async function check_places({ command, cwd, env }: Pick<DeployRequest, "command" | "cwd" | "env">): Promise<void> {
   const directory = await stat(cwd).catch(() => null);
   if (!directory?.isDirectory())
     throw new SupervisorError(

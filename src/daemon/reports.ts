@@ -5,6 +5,8 @@
  */
 import { constants } from "node:fs";
 import { type FileHandle, open } from "node:fs/promises";
+import { dirname } from "node:path";
+import { no_answer, TASK_FILES, within } from "./patience.ts";
 
 const FLAGS = constants.O_RDWR | constants.O_APPEND | constants.O_CREAT | constants.O_NOFOLLOW;
 
@@ -13,6 +15,8 @@ interface Queue {
   /** The write that will take `lines`; null when none is planned. */
   next: Promise<void> | null;
   running: Promise<void>;
+  /** True while the file system does not answer: no more is taken, so that what waits does not grow. */
+  stuck: boolean;
 }
 
 export class Reports {
@@ -22,11 +26,15 @@ export class Reports {
 
   /** Appends one line. Reports of one file keep their order. Resolves when the line is written. */
   append(path: string, value: unknown): Promise<void> {
-    const queue = this.queues.get(path) ?? { lines: [], next: null, running: Promise.resolve() };
+    const queue = this.queues.get(path) ?? { lines: [], next: null, running: Promise.resolve(), stuck: false };
+    if (queue.stuck) return Promise.reject(no_answer(path, "this report was not taken"));
     this.queues.set(path, queue);
     queue.lines.push(`${JSON.stringify(value)}\n`);
     queue.next ??= this.write_next(path, queue);
-    return queue.next;
+    return within(queue.next, () => {
+      queue.stuck = true;
+      return no_answer(path, "the report is written when it does");
+    });
   }
 
   private async write_next(path: string, queue: Queue): Promise<void> {
@@ -34,10 +42,11 @@ export class Reports {
     const text = queue.lines.join("");
     queue.lines = [];
     queue.next = null;
-    queue.running = this.write(path, text);
+    queue.running = TASK_FILES.of(dirname(dirname(path))).in_turn(() => this.write(path, text));
     try {
       await queue.running;
     } finally {
+      queue.stuck = false;
       if (queue.next === null) this.queues.delete(path);
     }
   }

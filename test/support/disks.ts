@@ -135,3 +135,9 @@ async function unmount(path: string): Promise<void> {
     }
   }
 }
+
+/** Puts a mounted directory over another one as well. Undone at the test's end. */
+export async function over(supervisor: TestSupervisor, disk: string, dir: string): Promise<void> {
+  await run("mount", ["--bind", disk, dir]);
+  supervisor.at_end.push(() => unmount(dir));
+}

@@ -177,6 +177,7 @@ export class TestSupervisor {
         this.daemon?.exitCode !== null ? resolve() : this.daemon?.once("exit", () => resolve()),
       );
     }
+    for (const undo of this.at_end.splice(0).reverse()) await undo();
     await eventually(
       "every process of the test to be gone",
       () => processes_marked(this.root).length === 0,
@@ -188,7 +189,6 @@ export class TestSupervisor {
       /\.(sock|out|err|conf)$|canary/.test(name),
     );
     expect(sockets, "sockets and runtime files are left").toEqual([]);
-    for (const undo of this.at_end.splice(0).reverse()) await undo();
     await rm(this.root, { recursive: true });
   }
 }

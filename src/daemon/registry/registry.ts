@@ -6,6 +6,7 @@ import { is_errno, message_of, SupervisorError } from "../../contract/errors.ts"
 import { new_task_id, TASK_ID_PATTERN } from "../../contract/ids.ts";
 import { registry_path, task_dir, task_folders } from "../../contract/paths.ts";
 import { agent_status, type LifecycleEvent, next_status } from "../../contract/status.ts";
+import { Lane, no_answer, within } from "../patience.ts";
 import { RegistryStore } from "./store.ts";
 
 export interface Task {
@@ -23,6 +24,8 @@ export class Registry {
   readonly tasks = new Map<string, Task>();
   readonly warnings: string[] = [];
   private making_default: Promise<Task> | null = null;
+  /** One at a time: a file system that does not answer holds one call of ours. */
+  private readonly making = new Lane(1);
 
   constructor(
     readonly workspace: string,
@@ -62,7 +65,16 @@ export class Registry {
     this.tasks.set(basename(dir), { task_id: basename(dir), dir, store, agents });
   }
 
-  async create_task(description: string, now = new Date(), extra: Record<string, unknown> = {}): Promise<Task> {
+  /** Makes a task. Durable when it resolves; `timeout` when the workspace's file system does not answer (the task may still come to be). */
+  create_task(description: string, now = new Date(), extra: Record<string, unknown> = {}): Promise<Task> {
+    return this.patiently(this.making.in_turn(() => this.make_task(description, now, extra)));
+  }
+
+  private patiently(task: Promise<Task>): Promise<Task> {
+    return within(task, () => no_answer(this.workspace, "nothing was started; the task is made when it does"));
+  }
+
+  private async make_task(description: string, now: Date, extra: Record<string, unknown>): Promise<Task> {
     const task_id = new_task_id(now);
     const dir = task_dir(this.workspace, task_id);
     const made: string[] = [];
@@ -109,12 +121,12 @@ export class Registry {
   default_task(): Promise<Task> {
     const existing = [...this.tasks.values()].find((task) => task.store.data.default_task === true);
     if (existing) return Promise.resolve(existing);
-    this.making_default ??= this.create_task("agents deployed without a task", new Date(), {
-      default_task: true,
-    }).finally(() => {
-      this.making_default = null;
-    });
-    return this.making_default;
+    this.making_default ??= this.making
+      .in_turn(() => this.make_task("agents deployed without a task", new Date(), { default_task: true }))
+      .finally(() => {
+        this.making_default = null;
+      });
+    return this.patiently(this.making_default);
   }
 
   task(task_id: string): Task {

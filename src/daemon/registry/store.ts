@@ -8,6 +8,10 @@ import { type Adapter, Low } from "lowdb";
 import { REGISTRY_VERSION, type RegistryFile, registry_file } from "../../contract/agent.ts";
 import { is_errno, message_of, SupervisorError } from "../../contract/errors.ts";
 import { in_directory, read_in_place, replace_in_place } from "../../drivers/in-place.ts";
+import { no_answer, PATIENCE_MS, within } from "../patience.ts";
+
+/** How long a change waits at least behind a write that is overdue: it may just be coming back. In ms. */
+const LEAST_MS = 1_000;
 
 const last_good = (path: string) => `${path}.bak`;
 
@@ -54,6 +58,8 @@ export class RegistryStore {
   private readonly db: Low<RegistryFile>;
   private flushing: Promise<void> | null = null;
   private next: Promise<void> | null = null;
+  /** When the write under way began, by the monotonic clock, or null. */
+  private began: number | null = null;
 
   private constructor(
     readonly path: string,
@@ -88,16 +94,30 @@ export class RegistryStore {
     }
   }
 
-  /** Resolves when all that was changed before the call is on disk. Calls made while a write runs share the next one. */
+  /**
+   * Resolves when all that was changed before the call is on disk. Calls made while a write runs share the next one. A file system that does
+   * not answer has one write of ours under way, however many wait; they are told `timeout`, and what they changed is written when it does.
+   */
   flush(): Promise<void> {
-    if (this.next !== null) return this.next;
-    const write = async () => {
-      await this.flushing?.catch(() => undefined /* its own callers were told; this write contains the same changes */);
-      this.next = null;
-      this.flushing = this.db.write();
-      await this.flushing;
-    };
-    this.next = write();
-    return this.next;
+    if (this.next === null) {
+      const write = async () => {
+        await this.flushing?.catch(
+          () => undefined /* its own callers were told; this write contains the same changes */,
+        );
+        this.next = null;
+        this.began = performance.now();
+        this.flushing = this.db.write().finally(() => {
+          this.began = null;
+        });
+        await this.flushing;
+      };
+      this.next = write();
+    }
+    const overdue = this.began === null ? 0 : performance.now() - this.began;
+    return within(
+      this.next,
+      () => no_answer(this.path, "the change is written when it does"),
+      Math.max(LEAST_MS, PATIENCE_MS - overdue),
+    );
   }
 }
