@@ -25,6 +25,8 @@ const shared = {
     "proper-lockfile",
     "re2js",
     "p-retry",
+    "yaml",
+    "leven",
   ],
   // Bundled CommonJS packages call require(); an ES module has none of its own.
   banner: {

@@ -1,6 +1,7 @@
 /** What the environment says, read in one place. */
 import { tmpdir } from "node:os";
-import { resolve } from "node:path";
+import { dirname, isAbsolute, join, resolve } from "node:path";
+import type { ConfigPlace } from "./contract/config.ts";
 import { DEFAULT_WORKSPACE } from "./contract/paths.ts";
 
 export type Environment = Record<string, string | undefined>;
@@ -8,6 +9,15 @@ export type Environment = Record<string, string | undefined>;
 /** The workspace: as asked for, else SUPERVISOR_WORKSPACE, else `.agent-workspace` here. Absolute. */
 export function workspace_of(option: string | undefined, env: Environment, cwd: string): string {
   return resolve(cwd, option ?? env.SUPERVISOR_WORKSPACE ?? DEFAULT_WORKSPACE);
+}
+
+/** Where config files are looked for, the weightiest first: the workspace's project, that is the directory above it; then the user's own. */
+export function config_places(workspace: string, env: Environment): ConfigPlace[] {
+  const places = [{ dir: dirname(workspace), name: "supervisor.config" }];
+  // Relative paths are to be ignored there, says the XDG base directory specification.
+  const given = env.XDG_CONFIG_HOME;
+  const home = given && isAbsolute(given) ? given : env.HOME ? join(env.HOME, ".config") : null;
+  return home ? [...places, { dir: join(home, "supervisor"), name: "config" }] : places;
 }
 
 /** Where private runtime directories are made: XDG_RUNTIME_DIR, else the temp dir. */

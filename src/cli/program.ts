@@ -15,6 +15,7 @@ import { findings_command } from "./commands/findings.ts";
 import { gc_command } from "./commands/gc.ts";
 import { kill_command } from "./commands/kill.ts";
 import { logs_command } from "./commands/logs.ts";
+import { profiles_command } from "./commands/profiles.ts";
 import { progress_command } from "./commands/progress.ts";
 import { ps_command } from "./commands/ps.ts";
 import { send_command } from "./commands/send.ts";
@@ -82,6 +83,7 @@ const COMMANDS = [
   finding_command,
   findings_command,
   task_command,
+  profiles_command,
   verify_command,
   gc_command,
   events_command,

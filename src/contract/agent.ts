@@ -63,6 +63,8 @@ export const agent_record = z.looseObject({
 
   ended_at: z.string().nullable().default(null),
   command: z.array(z.string()).default([]),
+  /** The profile it was deployed with. */
+  profile: z.string().nullable().default(null),
   cwd: z.string().default(""),
   mode: agent_mode.default("headless"),
   stdout: stdout_kind.default("pty"),

@@ -10,6 +10,12 @@ export const ERRORS = {
     meaning: "The agent's program is not on the caller's PATH, or cannot be run.",
   },
   directory_not_found: { http: 400, exit: 2, meaning: "The directory the agent should run in does not exist." },
+  profile_not_found: { http: 404, exit: 4, meaning: "No profile has that name." },
+  config_invalid: {
+    http: 500,
+    exit: 2,
+    meaning: "A config file cannot be used; the supervisor does not start with it.",
+  },
   request_too_large: { http: 413, exit: 2, meaning: "The request's body or headers are over the limit." },
   too_many_requests: { http: 429, exit: 1, meaning: "One agent, or one operation, is asked for too often." },
   agent_not_found: { http: 404, exit: 4, meaning: "No agent has that id, or that prefix." },

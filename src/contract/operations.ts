@@ -5,6 +5,7 @@
 import type { z } from "zod";
 import { agents_operations } from "./operations/agents.ts";
 import { output_operations } from "./operations/output.ts";
+import { profiles_operations } from "./operations/profiles.ts";
 import { reports_operations } from "./operations/reports.ts";
 import { supervisor_operations } from "./operations/supervisor.ts";
 import { tasks_operations } from "./operations/tasks.ts";
@@ -13,6 +14,7 @@ export const OPERATIONS = {
   ...supervisor_operations,
   ...agents_operations,
   ...output_operations,
+  ...profiles_operations,
   ...reports_operations,
   ...tasks_operations,
 } as const;

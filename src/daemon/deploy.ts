@@ -22,6 +22,7 @@ import { end_agent } from "./ending/end.ts";
 import type { HostLink } from "./host-link.ts";
 import { watch_host } from "./hosts.ts";
 import { no_answer, OUTSIDE, TASK_FILES, within } from "./patience.ts";
+import { type DeployPlan, launch_command, missing_program, plan_deploy, stdin_file } from "./profiles/plan.ts";
 import type { Registry, Task } from "./registry/registry.ts";
 import type { Services } from "./services.ts";
 
@@ -32,7 +33,8 @@ const HOST_PROGRAM = fileURLToPath(new URL("../agent-host.js", import.meta.url))
 const PROMPT_EXCERPT = 200;
 
 /** Begins an agent. Resolves when it runs (or has already ended again); rejects with everything undone. */
-export async function deploy(services: Services, request: DeployRequest): Promise<AgentRecord> {
+export async function deploy(services: Services, asked: DeployRequest): Promise<AgentRecord> {
+  const request = plan_deploy(services.profiles, asked);
   await check_program(request);
   const { registry } = services;
   const parent = request.parent ? registry.find(request.parent) : null;
@@ -132,7 +134,7 @@ async function launch(link: HostLink, spec: LaunchSpec): Promise<HostFacts> {
   return facts;
 }
 
-function new_agent(registry: Registry, task: Task, request: DeployRequest, parent: AgentRecord | null): AgentRecord {
+function new_agent(registry: Registry, task: Task, request: DeployPlan, parent: AgentRecord | null): AgentRecord {
   const now = new Date();
   const prompt = request.prompt ?? "";
   let id = new_agent_id(request.type, now);
@@ -149,6 +151,7 @@ function new_agent(registry: Registry, task: Task, request: DeployRequest, paren
     prompt: excerpt(prompt),
     tracked_files: tracked_files_of(task.dir, id, request.stdout === "pipe"),
     command: request.command,
+    profile: request.profile ?? null,
     cwd: request.cwd,
     mode: request.mode,
     stdout: request.stdout,
@@ -167,13 +170,28 @@ function excerpt(prompt: string): string {
 
 /** What a person finds beside the log: everything but the environment. */
 function deploy_log(agent: AgentRecord) {
-  const { id, type, task_id, command, cwd, mode, stdout, grace_ms, cleanup, parent, depth, started_at, tracked_files } =
-    agent;
+  const {
+    id,
+    type,
+    task_id,
+    command,
+    profile,
+    cwd,
+    mode,
+    stdout,
+    grace_ms,
+    cleanup,
+    parent,
+    depth,
+    started_at,
+    tracked_files,
+  } = agent;
   return {
     agent_id: id,
     type,
     task_id,
     command,
+    profile,
     cwd,
     mode,
     stdout,
@@ -186,7 +204,7 @@ function deploy_log(agent: AgentRecord) {
   };
 }
 
-function launch_spec(services: Services, task: Task, agent: AgentRecord, request: DeployRequest): LaunchSpec {
+function launch_spec(services: Services, task: Task, agent: AgentRecord, request: DeployPlan): LaunchSpec {
   const files = agent.tracked_files;
   const env: Record<string, string> = {
     TERM: DEFAULT_TERM,
@@ -201,13 +219,13 @@ function launch_spec(services: Services, task: Task, agent: AgentRecord, request
   return {
     agent_id: agent.id,
     task_id: task.task_id,
-    command: agent.command,
+    command: launch_command(request, files.prompt_file as string),
     cwd: agent.cwd,
     env,
     mode: agent.mode,
     stdout: agent.stdout,
     cookie: agent.cookie as string,
-    prompt_file: files.prompt_file as string,
+    prompt_file: stdin_file(request, files.prompt_file as string),
     log_file: files.log_file as string,
     terminal_log: files.terminal_log ?? null,
     exit_record: exit_record_path(task.dir, agent.id),
@@ -230,16 +248,18 @@ async function remove_session(services: Services, agent: AgentRecord): Promise<v
 }
 
 /** Refuses a directory or a program that is not there, before anything is made. */
-async function check_program({ command, cwd, env }: DeployRequest): Promise<void> {
+async function check_program(request: DeployPlan): Promise<void> {
+  const { cwd } = request;
   if (!isAbsolute(cwd)) throw new SupervisorError("invalid_request", `cwd must be an absolute path, not '${cwd}'`);
   if (OUTSIDE.stuck) throw no_answer(cwd, "an earlier deploy still waits for its directory; nothing was started");
   await within(
-    OUTSIDE.in_turn(() => check_places({ command, cwd, env })),
+    OUTSIDE.in_turn(() => check_places(request)),
     () => no_answer(cwd, "or that of a directory on the agent's PATH; nothing was started"),
   );
 }
 
-async function check_places({ command, cwd, env }: Pick<DeployRequest, "command" | "cwd" | "env">): Promise<void> {
+async function check_places(request: DeployPlan): Promise<void> {
+  const { command, cwd, env } = request;
   const directory = await stat(cwd).catch(() => null);
   if (!directory?.isDirectory())
     throw new SupervisorError(
@@ -257,7 +277,8 @@ async function check_places({ command, cwd, env }: Pick<DeployRequest, "command"
     "program_not_found",
     program.includes("/")
       ? `${program} cannot be run; is the path right, and the file executable?`
-      : `no program '${program}' on the PATH; install it, or give its full path after --`,
+      : (missing_program(request, program) ??
+          `no program '${program}' on the PATH; install it, or give its full path after --`),
   );
 }
 

@@ -5,6 +5,7 @@
 import { chmod, lstat, mkdir, readdir, realpath, rm, rmdir, stat, writeFile } from "node:fs/promises";
 import { dirname } from "node:path";
 import type { Logger } from "pino";
+import type { ConfigPlace } from "../contract/config.ts";
 import { deferred } from "../contract/deferred.ts";
 import { is_errno, message_of, SupervisorError } from "../contract/errors.ts";
 import {
@@ -20,6 +21,7 @@ import { is_ended } from "../contract/status.ts";
 import { lsof_version } from "../drivers/lsof.ts";
 import { end_idle_server, server_lives, TMUX_CONFIG, tmux_version } from "../drivers/tmux.ts";
 import { start_server } from "./api/server.ts";
+import { load_config } from "./config/load.ts";
 import { resume_sessions } from "./ending/later.ts";
 import { EventLog } from "./events.ts";
 import { start_sweeper } from "./gc.ts";
@@ -27,6 +29,7 @@ import { kill_all } from "./kill.ts";
 import { lock_workspace, read_daemon_info, state_of } from "./lock.ts";
 import { LogReaders } from "./logs/readers.ts";
 import { Panes } from "./panes.ts";
+import { make_profiles } from "./profiles/profiles.ts";
 import { reconcile } from "./reconcile.ts";
 import { Registry } from "./registry/registry.ts";
 import { ReportBook } from "./report-book.ts";
@@ -40,6 +43,8 @@ export interface DaemonOptions {
   workspace: string;
   runtime_base: string;
   base_env: Record<string, string>;
+  /** Where config files are looked for, the weightiest first. */
+  config_places: ConfigPlace[];
   log: Logger;
 }
 
@@ -57,6 +62,8 @@ export interface Daemon {
 
 /** Boots a daemon. Rejects with everything undone; resolves when it serves. */
 export async function start_daemon(options: DaemonOptions): Promise<Daemon> {
+  const loaded = await load_config(options.config_places);
+  const profiles = make_profiles(loaded);
   await require_programs();
   const workspace = await prepare_workspace(options.workspace);
   const runtime_dir = await choose_runtime_dir(workspace, options.runtime_base);
@@ -84,6 +91,8 @@ export async function start_daemon(options: DaemonOptions): Promise<Daemon> {
       socket,
       base_env: options.base_env,
       tmux: { socket: tmux_socket(runtime_dir), config: tmux_config(runtime_dir), env: options.base_env },
+      config: loaded.config,
+      profiles,
       registry,
       verifier,
       events: new EventLog(),

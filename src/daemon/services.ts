@@ -1,11 +1,13 @@
 /** What the parts of the daemon share. Made once, in `run`, and handed around. */
 import type { Logger } from "pino";
+import type { SupervisorConfig } from "../contract/config.ts";
 import type { Receipt } from "../contract/receipt.ts";
 import type { TmuxServer } from "../drivers/tmux.ts";
 import type { EventLog } from "./events.ts";
 import type { HostLink } from "./host-link.ts";
 import type { LogReaders } from "./logs/readers.ts";
 import type { Panes } from "./panes.ts";
+import type { Profiles } from "./profiles/profiles.ts";
 import type { Registry } from "./registry/registry.ts";
 import type { ReportBook } from "./report-book.ts";
 import type { Reports } from "./reports.ts";
@@ -18,6 +20,9 @@ export interface Services {
   /** Environment of the tmux server and of hosts: nothing of anybody's secrets. */
   base_env: Record<string, string>;
   tmux: TmuxServer;
+  /** What the config files say; read once, at the start. */
+  config: SupervisorConfig;
+  profiles: Profiles;
   registry: Registry;
   verifier: Verifier;
   events: EventLog;

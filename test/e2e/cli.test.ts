@@ -159,7 +159,7 @@ describe("bad input", () => {
       /no task TASK-2020/,
     ],
     ["a parent that is not there", ["deploy", "--parent", "nobody", "--", "true"], 4, /no agent nobody/],
-    ["no command", ["deploy"], 2, /missing required argument/],
+    ["no command", ["deploy"], 2, /give the agent's command after --, or a profile/],
     ["a variable to pass on that is not there", ["deploy", "--env", "NOT_SET", "--", "true"], 2, /no such variable/],
     ["an unknown policy", ["kill", "--all", "--cleanup", "burn"], 2, /Allowed choices/],
     ["a grace that is no number", ["deploy", "--grace", "soon", "--", "true"], 2, /whole number/],

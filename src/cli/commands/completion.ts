@@ -15,7 +15,7 @@ const words_of = (command: Command) =>
 const cases = (program: Command) =>
   program.commands.map((one) => `      ${one.name()}) words="${words_of(one)}" ;;`).join("\n");
 
-/** Agents are completed by what is running; that is asked only where an agent may stand. */
+/** Agents are completed by what is running, profiles by what the supervisor knows; that is asked only where an agent may stand. */
 const SCRIPTS = {
   bash: (program: Command) => `_supervisor() {
   local words current="\${COMP_WORDS[COMP_CWORD]}"
@@ -27,6 +27,10 @@ ${cases(program)}
     case "\${COMP_WORDS[1]} $current" in
       status\\ [!-]*|logs\\ [!-]*|attach\\ [!-]*|send\\ [!-]*|wait\\ [!-]*|kill\\ [!-]*|status\\ |logs\\ |attach\\ |send\\ |wait\\ |kill\\ )
         words="$words $(supervisor ps --json 2>/dev/null | tr ',{' '\\n\\n' | sed -n 's/^"id":"\\([A-Za-z0-9_-]*\\)"$/\\1/p')" ;;
+    esac
+    case "\${COMP_WORDS[COMP_CWORD-1]}" in
+      --profile|show)
+        words="$(supervisor profiles --json 2>/dev/null | tr ',{' '\\n\\n' | sed -n 's/^"name":"\\([A-Za-z0-9._-]*\\)"$/\\1/p')" ;;
     esac
   fi
   COMPREPLY=($(compgen -W "$words" -- "$current"))

@@ -41,6 +41,7 @@ export function demo_command(program: Command, context: Context): void {
         workspace,
         runtime_base: runtime_base(context.env),
         base_env: base_environment(context.env),
+        config_places: [],
         log: pino({ level: "silent" }),
       });
       try {

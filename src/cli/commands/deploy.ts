@@ -12,7 +12,9 @@ import { agent_exit_code, whole_number } from "../values.ts";
 
 interface Options {
   task?: string;
-  type: string;
+  profile?: string;
+  resume?: string;
+  type?: string;
   prompt?: string;
   promptFile?: string;
   parent?: string;
@@ -21,9 +23,9 @@ interface Options {
   envFile?: string;
   cleanEnv: boolean;
   interactive: boolean;
-  stdout: "pty" | "pipe";
-  grace: number;
-  cleanup: "delete" | "archive" | "keep";
+  stdout?: "pty" | "pipe";
+  grace?: number;
+  cleanup?: "delete" | "archive" | "keep";
   wait: boolean;
 }
 
@@ -31,9 +33,11 @@ export function deploy_command(program: Command, context: Context): void {
   program
     .command("deploy")
     .description("start an agent")
-    .argument("<command...>", "the agent's program and its arguments, after --")
+    .argument("[command...]", "after --: the agent's program and arguments; with --profile, arguments to append")
+    .option("--profile <name>", "an agent that is known by name: 'supervisor profiles' shows them")
+    .option("--resume <session>", "go on with a session of the profile's program")
     .option("--task <id>", "the task it belongs to (default: the caller's, else a common one)")
-    .option("--type <type>", "what kind of agent; becomes part of its id", "agent")
+    .option("--type <type>", "what kind of agent; becomes part of its id (default: agent, or the profile's)")
     .option("--prompt <text>", "its prompt: its stdin, and SUPERVISOR_PROMPT_FILE")
     .option("--prompt-file <file>", "the prompt from a file, or - for stdin")
     .option("--parent <agent>", "the agent that it works for")
@@ -43,15 +47,17 @@ export function deploy_command(program: Command, context: Context): void {
     .option("--clean-env", "start from an empty environment instead of the caller's", false)
     .option("--interactive", "a normal terminal instead of a byte-exact one", false)
     .addOption(
-      new Option("--stdout <kind>", "where its stdout goes: its terminal, or a pipe")
-        .choices(["pty", "pipe"])
-        .default("pty"),
+      new Option(
+        "--stdout <kind>",
+        "where its stdout goes: its terminal, or a pipe (default: pty, or the profile's)",
+      ).choices(["pty", "pipe"]),
     )
-    .option("--grace <ms>", "how long it may take to end after TERM", whole_number, 5000)
+    .option("--grace <ms>", "how long it may take to end after TERM (default: 5000, or the profile's)", whole_number)
     .addOption(
-      new Option("--cleanup <policy>", "what becomes of its files when it ends by itself")
-        .choices(["delete", "archive", "keep"])
-        .default("archive"),
+      new Option(
+        "--cleanup <policy>",
+        "what becomes of its files when it ends by itself (default: archive, or the profile's)",
+      ).choices(["delete", "archive", "keep"]),
     )
     .option("--wait", "wait for its end, and exit with its exit code", false)
     .action(async (command: string[], options: Options) => {
@@ -78,14 +84,18 @@ async function request_of(
   if (options.prompt !== undefined && options.promptFile !== undefined)
     throw new SupervisorError("invalid_request", "give --prompt or --prompt-file, not both");
   return {
-    command,
+    ...(options.profile === undefined ? { command: command.length > 0 ? command : undefined } : { args: command }),
+    profile: options.profile,
+    resume: options.resume,
     type: options.type,
     task_id: options.task ?? (options.parent ? undefined : context.env.SUPERVISOR_TASK_ID),
     parent: options.parent ?? context.env.SUPERVISOR_AGENT_ID,
     prompt: options.prompt ?? (options.promptFile ? await read_prompt(options.promptFile, context.cwd) : undefined),
     cwd: resolve(context.cwd, options.cwd ?? "."),
     env: await environment_of(options, context),
-    mode: options.interactive ? "interactive" : "headless",
+    caller_env: options.cleanEnv && options.profile === undefined ? {} : inherited(context.env),
+    clean_env: options.cleanEnv,
+    mode: options.interactive ? "interactive" : undefined,
     stdout: options.stdout,
     grace_ms: options.grace,
     cleanup: options.cleanup,
@@ -106,9 +116,7 @@ async function read_text(path: string, option: string): Promise<string> {
 }
 
 async function environment_of(options: Options, context: Context): Promise<Record<string, string>> {
-  const env: Record<string, string> = options.cleanEnv ? {} : defined(context.env);
-  for (const name of Object.keys(env))
-    if (name.startsWith("SUPERVISOR_") || CALLERS_TERMINAL.includes(name)) delete env[name];
+  const env: Record<string, string> = {};
   const lines = options.envFile
     ? (await read_text(resolve(context.cwd, options.envFile), "--env-file")).split("\n")
     : [];
@@ -128,6 +136,12 @@ function assign(env: Record<string, string>, entry: string, caller: Environment,
   env[name] = value;
 }
 
-function defined(env: Environment): Record<string, string> {
-  return Object.fromEntries(Object.entries(env).filter((entry): entry is [string, string] => entry[1] !== undefined));
+/** The caller's own SUPERVISOR_* speak of the caller. */
+function inherited(env: Environment): Record<string, string> {
+  return Object.fromEntries(
+    Object.entries(env).filter(
+      (entry): entry is [string, string] =>
+        entry[1] !== undefined && !entry[0].startsWith("SUPERVISOR_") && !CALLERS_TERMINAL.includes(entry[0]),
+    ),
+  );
 }

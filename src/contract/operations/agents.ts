@@ -10,36 +10,47 @@ const argument = z.string().refine(no_nul, "must not contain a NUL byte");
 /** An hour; a longer grace is a mistake. In ms. */
 const grace_ms = z.int().min(0).max(3_600_000);
 const reason = z.string().max(1000);
+const environment = z.record(
+  z
+    .string()
+    .min(1)
+    .refine((name) => no_nul(name) && !name.includes("="), "is not a variable name"),
+  argument,
+);
 
 export const deploy_request = z.strictObject({
   task_id: z.string().regex(TASK_ID_PATTERN, "must look like TASK-20251029-225319-45548b6a").optional(),
   type: z
     .string()
     .regex(AGENT_TYPE_PATTERN, "must be 1 to 64 letters, digits, '_' or '-', beginning with a letter or digit")
-    .default("agent"),
+    .optional(),
   prompt: z
     .string()
     .max(8 * 1024 * 1024)
     .optional(),
   parent: z.string().optional(),
+  /** The program and its arguments; or else a profile has them. */
   command: z
     .array(argument)
     .min(1)
-    .refine((command) => command[0] !== "", "must begin with a program"),
+    .refine((command) => command[0] !== "", "must begin with a program")
+    .optional(),
+  /** What is left out below is what the profile says, else the default: type agent, headless, pty, 5000 ms, archive. */
+  profile: z.string().min(1).max(100).optional(),
+  /** Appended to the command, or to the profile's arguments. */
+  args: z.array(argument).default([]),
+  /** A session to go on with, in the profile's own way. It becomes an argument, and must not look like an option. */
+  resume: argument.min(1).max(1000).regex(/^[^-]/, "must not begin with '-'").optional(),
   cwd: argument,
-  env: z
-    .record(
-      z
-        .string()
-        .min(1)
-        .refine((name) => no_nul(name) && !name.includes("="), "is not a variable name"),
-      argument,
-    )
-    .default({}),
-  mode: agent_mode.default("headless"),
-  stdout: stdout_kind.default("pty"),
-  grace_ms: grace_ms.default(5000),
-  cleanup: cleanup_policy.default("archive"),
+  /** Weightier than the profile's variables, and those than `caller_env`. */
+  env: environment.default({}),
+  /** What the agent inherits. With `clean_env` only what the profile passes on by name. */
+  caller_env: environment.default({}),
+  clean_env: z.boolean().default(false),
+  mode: agent_mode.optional(),
+  stdout: stdout_kind.optional(),
+  grace_ms: grace_ms.optional(),
+  cleanup: cleanup_policy.optional(),
 });
 export type DeployRequest = z.infer<typeof deploy_request>;
 

@@ -9,11 +9,13 @@ import { findings } from "./handlers/findings.ts";
 import { gc } from "./handlers/gc.ts";
 import { get_agent } from "./handlers/get-agent.ts";
 import { get_output } from "./handlers/get-output.ts";
+import { get_profile } from "./handlers/get-profile.ts";
 import { get_task } from "./handlers/get-task.ts";
 import { health } from "./handlers/health.ts";
 import { kill } from "./handlers/kill.ts";
 import { kill_many } from "./handlers/kill-many.ts";
 import { list_agents } from "./handlers/list-agents.ts";
+import { list_profiles } from "./handlers/list-profiles.ts";
 import { list_tasks } from "./handlers/list-tasks.ts";
 import { logs } from "./handlers/logs.ts";
 import { progress } from "./handlers/progress.ts";
@@ -29,6 +31,8 @@ export const HANDLERS: Handlers = {
   get_agent,
   logs,
   get_output,
+  list_profiles,
+  get_profile,
   attach,
   send,
   wait,
