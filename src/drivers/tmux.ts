@@ -49,26 +49,33 @@ export interface TmuxServer {
 async function tmux(server: TmuxServer, args: string[], deadline_ms = DEADLINE_MS) {
   const stopped = stopped_server(server);
   if (stopped) return { exitCode: undefined, stdout: "", stderr: "", silent: stopped };
-  const result = await execa("tmux", ["-u", "-S", server.socket, "-f", server.config, ...args], {
+  const client = execa("tmux", ["-u", "-S", server.socket, "-f", server.config, ...args], {
     env: server.env,
     extendEnv: false,
     cwd: "/",
     reject: false,
-    timeout: deadline_ms,
     stdin: "ignore",
   });
+  const timer = new AbortController();
+  const late = delay(deadline_ms, null, { signal: timer.signal }).catch(() => null);
+  const result = await Promise.race([client, late]);
+  timer.abort();
+  if (!result) {
+    // Not execa's own timeout: the client has handed its output pipes to the server (SCM_RIGHTS), and a frozen one keeps them open
+    // when the client is long dead. Nor TERM: a client that is asked to leave tells its server first.
+    client.kill("SIGKILL");
+    client.stdout.destroy();
+    client.stderr.destroy();
+    const silent = `the tmux server on ${server.socket} did not answer in ${deadline_ms} ms`;
+    return { exitCode: undefined, stdout: "", stderr: "", silent };
+  }
   if (result.code === "ENOENT")
     throw new SupervisorError(
       "tmux_missing",
       "tmux is not installed; install it (for example: apt-get install tmux) and try again",
     );
-  const silent = result.timedOut ? `the tmux server on ${server.socket} did not answer in ${deadline_ms} ms` : null;
-  return {
-    exitCode: result.exitCode,
-    stdout: String(result.stdout ?? ""),
-    stderr: String(result.stderr || (result.exitCode === undefined && !silent ? message_of(result) : "")),
-    silent,
-  };
+  const failed = result.exitCode === undefined ? message_of(result) : "";
+  return { exitCode: result.exitCode, stdout: result.stdout, stderr: result.stderr || failed, silent: null };
 }
 
 /** Why the server cannot answer, when its process is known and stopped; else null. */
@@ -159,8 +166,10 @@ export async function server_settled(server: TmuxServer, signal: AbortSignal): P
     extendEnv: false,
     cwd: "/",
     reject: false,
-    stdin: "ignore",
+    // No pipes: see above.
+    stdio: "ignore",
     cancelSignal: signal,
+    killSignal: "SIGKILL",
   });
 }
 

@@ -15,6 +15,7 @@ export function server_answers(socket: string, server: ProcessRef | null, signal
   if (!server || !is_alive(server)) return Promise.resolve(false);
   return new Promise((resolve) => {
     const args = ["-S", socket, "display-message", "-p", "#{pid}"];
-    execFile("tmux", args, { signal }, (error, stdout) => resolve(!error && Number(stdout) === server.pid));
+    // KILL: a client that is asked to leave tells its server first, and waits for a frozen one.
+    execFile("tmux", args, { signal, killSignal: "SIGKILL" }, (error, stdout) => resolve(!error && Number(stdout) === server.pid));
   });
 }
