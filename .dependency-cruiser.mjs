@@ -73,9 +73,9 @@ export default {
     ),
     room(
       "doctor",
-      "The doctor looks at the system the way the drivers see it, and needs no daemon for that.",
+      "The doctor looks at the system the way the drivers see it and containment judges it, and needs no daemon for that.",
       ROOMS_ALONE,
-      ["^src/contract/", "^src/drivers/"],
+      ["^src/contract/", "^src/drivers/", "^src/containment/"],
     ),
     room(
       "cli",
@@ -102,7 +102,7 @@ export default {
       "cli-doctor",
       "`doctor` must work where no daemon can start; otherwise it is a command like the others.",
       ROOMS_ALONE,
-      ["^src/contract/", "^src/client/", "^src/doctor/"],
+      ["^src/contract/", "^src/client/", "^src/doctor/", "^src/config"],
       { path: "^src/cli/commands/doctor" },
     ),
     room(

@@ -25,6 +25,11 @@ export function runtime_base(env: Environment): string {
   return env.XDG_RUNTIME_DIR || tmpdir();
 }
 
+/** How agents' processes are kept together: `cookie` goes without control groups; anything else takes them where they can be had. */
+export function containment_setting(env: Environment): "auto" | "cookie" {
+  return env.SUPERVISOR_CONTAINMENT === "cookie" ? "cookie" : "auto";
+}
+
 /** What the tmux server and the hosts get of the environment: enough to run, and no secret. */
 export function base_environment(env: Environment): Record<string, string> {
   const kept: Record<string, string> = {

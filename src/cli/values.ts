@@ -8,6 +8,20 @@ export function whole_number(value: string): number {
   return Number(value);
 }
 
+/** A size: bytes, or a number with K, M, G or T (powers of 1024). */
+export function size(value: string): number {
+  const [, number, unit] = /^(\d{1,15}(?:\.\d{1,3})?)([KMGT])?(?:i?B)?$/i.exec(value) ?? [];
+  if (number === undefined) throw new InvalidArgumentError("it must be a size, such as 512M or 2G.");
+  const power = unit ? "KMGT".indexOf(unit.toUpperCase()) + 1 : 0;
+  return Math.floor(Number(number) * 1024 ** power);
+}
+
+/** A number that may have a fraction. */
+export function decimal(value: string): number {
+  if (!/^\d{1,6}(\.\d{1,3})?$/.test(value)) throw new InvalidArgumentError("it must be a number, such as 2 or 0.5.");
+  return Number(value);
+}
+
 /** The agent's own exit code; a signal as shells show it (128 + its number); 1 when nobody saw the end. */
 export function agent_exit_code({ exit }: Receipt): number {
   if (exit.code !== null) return exit.code;

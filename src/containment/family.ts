@@ -1,9 +1,10 @@
 /**
- * Whose process is it? A process belongs to an agent if it is in the agent's session or process group, descends from such
- * a process, or was started with the agent's cookie in its environment. Always pid and start time; never a name.
+ * Whose process is it? A process belongs to an agent if it is in the agent's control group, session or process group, descends from
+ * such a process, or was started with the agent's cookie in its environment. Always pid and start time; never a name.
  */
 
 import type { ProcessRef } from "../contract/receipt.ts";
+import { group_members } from "../drivers/cgroup.ts";
 import { list_processes, type ProcessFacts, was_started_with } from "../drivers/procfs.ts";
 
 /** The environment variable that carries the cookie. */
@@ -16,12 +17,26 @@ export interface FamilySpec {
   cookie: string;
   /** Never part of the family, whatever their environment says: the host itself, the daemon. */
   exclude: readonly number[];
+  /** The directories of the agent's control groups; absent or empty where there are none. */
+  cgroups?: readonly string[];
 }
 
 /** The agent's living processes. Zombies are dead: they hold nothing and obey nobody. */
 export function find_family(spec: FamilySpec): ProcessFacts[] {
   const processes = list_processes().filter((one) => one.state !== "Z" && one.state !== "X");
-  return select_family(spec, processes, (pid) => was_started_with(pid, `${COOKIE_VARIABLE}=${spec.cookie}`));
+  // After the list: whoever was born meanwhile is in its parent's group.
+  const contained = (spec.cgroups ?? []).flatMap(group_members);
+  return select_family(spec, processes, (pid) => was_started_with(pid, `${COOKIE_VARIABLE}=${spec.cookie}`), contained);
+}
+
+/**
+ * True for a process that cannot be the agent's, whatever group it is in: one of the supervisor's own, or one that is older than the
+ * agent. It was moved into the group by somebody who may do so.
+ */
+export function is_stranger(spec: FamilySpec, one: ProcessRef): boolean {
+  return (
+    one.pid <= 1 || spec.exclude.includes(one.pid) || (spec.leader !== null && one.start_time < spec.leader.start_time)
+  );
 }
 
 /** The pure part of `find_family`: facts come in as arguments. */
@@ -29,8 +44,10 @@ export function select_family(
   spec: FamilySpec,
   processes: readonly ProcessFacts[],
   has_cookie: (pid: number) => boolean,
+  contained: readonly ProcessFacts[] = [],
 ): ProcessFacts[] {
   const members = new Map<number, ProcessFacts>();
+  for (const one of contained) if (!is_stranger(spec, one)) members.set(one.pid, one);
   const candidates = processes.filter((one) => one.pid > 1 && !spec.exclude.includes(one.pid));
   const { leader } = spec;
   if (leader && !is_recycled(leader, processes)) {
@@ -40,7 +57,7 @@ export function select_family(
     }
   }
   for (const one of candidates) {
-    if (members.has(one.pid) || (leader && one.start_time < leader.start_time)) continue;
+    if (members.has(one.pid) || is_stranger(spec, one)) continue;
     if (has_cookie(one.pid)) members.set(one.pid, one);
   }
   add_descendants(members, candidates);

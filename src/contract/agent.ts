@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { cgroup_ref, containment_mode, limits, NO_LIMITS } from "./containment.ts";
 import { cleanup_policy, closed_report, end_step, exit_status, process_ref, receipt } from "./receipt.ts";
 import { end_cause } from "./status.ts";
 
@@ -83,6 +84,10 @@ export const agent_record = z.looseObject({
   message: z.string().default(""),
   /** What holds the agent's output up while it waits (a full disk: which file, and why), or null. */
   stalled: z.string().nullable().default(null),
+  limits: limits.default(NO_LIMITS),
+  /** The agent's control groups: first those that are planned, then those it was started in. */
+  cgroups: z.array(cgroup_ref).default([]),
+  containment: containment_mode.default("cookie"),
 });
 export type AgentRecord = z.infer<typeof agent_record>;
 

@@ -36,6 +36,11 @@ export const ERRORS = {
     meaning: "The agent does not read its terminal; nothing more can be typed.",
   },
   no_pane: { http: 409, exit: 1, meaning: "The agent has no pane to attach to, since its tmux server died." },
+  limits_unavailable: {
+    http: 409,
+    exit: 1,
+    meaning: "A limit on memory, processes or CPU was asked for that this machine cannot set.",
+  },
   daemon_running: { http: 409, exit: 1, meaning: "Another supervisor serves this workspace." },
   daemon_info_unreadable: {
     http: 500,

@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { agent_mode, stdout_kind } from "./agent.ts";
+import { cgroup_ref, limits } from "./containment.ts";
 import { cleanup_policy, closed_report, process_ref } from "./receipt.ts";
 import { end_cause } from "./status.ts";
 
@@ -28,6 +29,9 @@ export const launch_spec = z.object({
   grace_ms: z.int().nonnegative(),
   /** How an end that the host begins by itself treats the files; kept here so that a lost registry can be rebuilt. */
   cleanup: cleanup_policy,
+  /** The control groups to make for the agent and to start it in. Absent in specs of older daemons. */
+  cgroups: z.array(cgroup_ref).optional(),
+  limits: limits.optional(),
 });
 export type LaunchSpec = z.infer<typeof launch_spec>;
 
@@ -70,6 +74,8 @@ export const host_facts = z.object({
   pane: pane_state.optional(),
   /** The tmux server that the host was started by, or that has its pane now; null when it was gone already. */
   tmux_server: process_ref.nullable().optional(),
+  /** The control groups in which the agent was started: those that could be made and joined. */
+  cgroups: z.array(cgroup_ref).default([]),
 });
 export type HostFacts = z.infer<typeof host_facts>;
 

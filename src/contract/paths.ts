@@ -40,13 +40,16 @@ export function tracked_files_of(dir: string, agent_id: string, terminal_log: bo
 
 /** The private directory of a workspace's sockets. Short, because socket paths are. `base` is XDG_RUNTIME_DIR or the temp dir. */
 export function runtime_dir_of(base: string, uid: number, workspace: string): string {
-  const key = createHash("sha256").update(workspace).digest("hex").slice(0, 10);
-  return join(base, `supervisor-${uid}`, key);
+  return join(base, `supervisor-${uid}`, workspace_key(workspace));
 }
 /** True for a directory that `runtime_dir_of` could have named: what a file says must not make us clean up anywhere else. */
 export function is_runtime_dir(dir: string, uid: number): boolean {
   return isAbsolute(dir) && normalize(dir) === dir && new RegExp(`/supervisor-${uid}/[0-9a-f]{10}$`).test(dir);
 }
+const workspace_key = (workspace: string) => createHash("sha256").update(workspace).digest("hex").slice(0, 10);
+
+/** The directory that holds the control groups of a workspace's agents, in each hierarchy. */
+export const cgroup_directory = (uid: number, workspace: string) => `supervisor-${uid}-${workspace_key(workspace)}`;
 export const daemon_socket = (runtime_dir: string) => join(runtime_dir, "d.sock");
 export const tmux_socket = (runtime_dir: string) => join(runtime_dir, "t.sock");
 export const tmux_config = (runtime_dir: string) => join(runtime_dir, "tmux.conf");

@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { containment_mode } from "./containment.ts";
 import { agent_status, end_cause } from "./status.ts";
 
 /** A process, told apart from a later one with the same pid by its start time (clock ticks since boot, proc_pid_stat(5) field 22). */
@@ -65,6 +66,10 @@ export const closed_report = z.object({
   streams: z.array(stream_account),
   duration_ms: z.partialRecord(end_step, z.number().nonnegative()),
   notes: z.array(z.string()),
+  /** How the agent's processes were kept together. */
+  containment: containment_mode.default("cookie"),
+  /** Processes of the agent that the kernel killed because it was out of memory. */
+  oom_kills: z.int().nonnegative().default(0),
 });
 export type ClosedReport = z.infer<typeof closed_report>;
 
@@ -112,5 +117,7 @@ export const receipt = z.object({
   amended_at: z.string().nullable(),
   /** Anything a reader must know that has no field: a byte count that does not add up, a host that was gone. */
   notes: z.array(z.string()),
+  containment: containment_mode.default("cookie"),
+  oom_kills: z.int().nonnegative().default(0),
 });
 export type Receipt = z.infer<typeof receipt>;

@@ -8,10 +8,13 @@ import { access, rm, stat, writeFile } from "node:fs/promises";
 import { delimiter, isAbsolute, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { COOKIE_VARIABLE } from "../containment/family.ts";
+import { remove_groups } from "../containment/groups.ts";
+import { check_limits, plan_groups } from "../containment/place.ts";
 import { type AgentRecord, agent_record } from "../contract/agent.ts";
+import type { Limits } from "../contract/containment.ts";
 import { deferred } from "../contract/deferred.ts";
 import { is_disk_trouble, is_errno, message_of, SupervisorError, trouble } from "../contract/errors.ts";
-import type { HostFacts, LaunchSpec } from "../contract/host-protocol.ts";
+import { type HostFacts, host_facts, type LaunchSpec } from "../contract/host-protocol.ts";
 import { new_agent_id, session_name } from "../contract/ids.ts";
 import type { DeployRequest } from "../contract/operations/agents.ts";
 import { exit_record_path, host_socket, host_stderr, tracked_files_of } from "../contract/paths.ts";
@@ -20,7 +23,7 @@ import { kill_session, new_session } from "../drivers/tmux.ts";
 import { await_host } from "./await-host.ts";
 import { end_agent } from "./ending/end.ts";
 import type { HostLink } from "./host-link.ts";
-import { watch_host } from "./hosts.ts";
+import { facts_to_remember, watch_host } from "./hosts.ts";
 import { no_answer, OUTSIDE, TASK_FILES, within } from "./patience.ts";
 import { type DeployPlan, launch_command, missing_program, plan_deploy, stdin_file } from "./profiles/plan.ts";
 import type { Registry, Task } from "./registry/registry.ts";
@@ -36,6 +39,7 @@ const PROMPT_EXCERPT = 200;
 export async function deploy(services: Services, asked: DeployRequest): Promise<AgentRecord> {
   const request = plan_deploy(services.profiles, asked);
   await check_program(request);
+  check_limits(services.containment, limits_of(request));
   const { registry } = services;
   const parent = request.parent ? registry.find(request.parent) : null;
   const task = request.task_id
@@ -44,6 +48,7 @@ export async function deploy(services: Services, asked: DeployRequest): Promise<
       ? registry.task_of(parent)
       : await registry.default_task();
   const agent = new_agent(registry, task, request, parent);
+  agent.cgroups = plan_groups(services.containment, agent.id, agent.limits);
   const socket = host_socket(services.runtime_dir, agent.id);
   const undo: (() => Promise<unknown>)[] = [];
   const finished = deferred();
@@ -68,6 +73,8 @@ export async function deploy(services: Services, asked: DeployRequest): Promise<
     undo.push(() => within(unwrite(), () => no_answer(task.dir, "the agent's files are removed when it does")));
     await within(writing, () => no_answer(task.dir, "nothing was started"));
     step = "starting its session";
+    // Its host has removed them, unless it was killed.
+    undo.push(async () => remove_groups(agent.cgroups));
     undo.push(() => remove_session(services, agent));
     const stderr = host_stderr(services.runtime_dir, agent.id);
     const pane_pid = await new_session(services.tmux, agent.tmux_session as string, [
@@ -95,7 +102,7 @@ export async function deploy(services: Services, asked: DeployRequest): Promise<
       throw error;
     });
     undo.length = 0;
-    await registry.advance(agent, { type: "launched" }, { process: launched.process });
+    await registry.advance(agent, { type: "launched" }, facts_to_remember(launched));
     services.events.emit({ type: "agent_started", agent_id: agent.id, message: request.command.join(" ") });
     watch_host(services, agent, link);
     return agent;
@@ -129,7 +136,7 @@ export async function deploy(services: Services, asked: DeployRequest): Promise<
 }
 
 async function launch(link: HostLink, spec: LaunchSpec): Promise<HostFacts> {
-  const facts = (await link.request({ type: "launch", spec })) as HostFacts;
+  const facts = host_facts.parse(await link.request({ type: "launch", spec }));
   link.take_view(facts);
   return facts;
 }
@@ -158,9 +165,16 @@ function new_agent(registry: Registry, task: Task, request: DeployPlan, parent: 
     grace_ms: request.grace_ms,
     cleanup: request.cleanup,
     cookie: randomBytes(16).toString("hex"),
+    limits: limits_of(request),
     task_id: task.task_id,
   });
 }
+
+const limits_of = ({ memory_max, pids_max, cpu_max }: DeployRequest): Limits => ({
+  memory_max: memory_max ?? null,
+  pids_max: pids_max ?? null,
+  cpu_max: cpu_max ?? null,
+});
 
 /** Cut in the middle of a character, or given half of one, text is not JSON for every reader: Buffer mends it. */
 function excerpt(prompt: string): string {
@@ -185,6 +199,7 @@ function deploy_log(agent: AgentRecord) {
     depth,
     started_at,
     tracked_files,
+    limits,
   } = agent;
   return {
     agent_id: id,
@@ -201,6 +216,7 @@ function deploy_log(agent: AgentRecord) {
     depth,
     started_at,
     tracked_files,
+    limits,
   };
 }
 
@@ -231,6 +247,8 @@ function launch_spec(services: Services, task: Task, agent: AgentRecord, request
     exit_record: exit_record_path(task.dir, agent.id),
     grace_ms: agent.grace_ms,
     cleanup: agent.cleanup,
+    cgroups: agent.cgroups,
+    limits: agent.limits,
   };
 }
 

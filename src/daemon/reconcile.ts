@@ -11,7 +11,7 @@ import { type ClosedReport, closed_report } from "../contract/receipt.ts";
 import { boot_id } from "../drivers/procfs.ts";
 import { end_agent, is_unfinished } from "./ending/end.ts";
 import { HostLink } from "./host-link.ts";
-import { forward_events, watch_host } from "./hosts.ts";
+import { facts_to_remember, forward_events, watch_host } from "./hosts.ts";
 import type { Services } from "./services.ts";
 
 export interface Reconciled {
@@ -54,8 +54,8 @@ async function adopt(services: Services, agent: AgentRecord): Promise<boolean> {
           protocol: facts.protocol,
           boot_id: boot_id(),
         },
-        process: facts.process ?? agent.process,
         stalled: facts.stalled,
+        ...(facts.process ? facts_to_remember(facts) : {}),
       });
       if (facts.phase !== "waiting" && agent.status === "deploying")
         await services.registry.advance(agent, { type: "launched" });

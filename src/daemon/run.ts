@@ -5,11 +5,13 @@
 import { chmod, lstat, mkdir, readdir, realpath, rm, rmdir, stat, writeFile } from "node:fs/promises";
 import { dirname } from "node:path";
 import type { Logger } from "pino";
+import { find_containment } from "../containment/place.ts";
 import type { ConfigPlace } from "../contract/config.ts";
 import { deferred } from "../contract/deferred.ts";
 import { is_errno, message_of, SupervisorError } from "../contract/errors.ts";
 import {
   canary_file,
+  cgroup_directory,
   daemon_socket,
   is_runtime_dir,
   runtime_dir_of,
@@ -26,6 +28,7 @@ import { resume_sessions } from "./ending/later.ts";
 import { EventLog } from "./events.ts";
 import { start_sweeper } from "./gc.ts";
 import { kill_all } from "./kill.ts";
+import { remove_leftover_groups } from "./leftover-groups.ts";
 import { lock_workspace, read_daemon_info, state_of } from "./lock.ts";
 import { LogReaders } from "./logs/readers.ts";
 import { Panes } from "./panes.ts";
@@ -45,6 +48,7 @@ export interface DaemonOptions {
   base_env: Record<string, string>;
   /** Where config files are looked for, the weightiest first. */
   config_places: ConfigPlace[];
+  containment: "auto" | "cookie";
   log: Logger;
 }
 
@@ -83,6 +87,10 @@ export async function start_daemon(options: DaemonOptions): Promise<Daemon> {
     );
     await registry.load();
     for (const warning of registry.warnings) options.log.warn(warning);
+    const containment = find_containment(options.containment, cgroup_directory(process.getuid?.() ?? 0, workspace), {
+      take: true,
+    });
+    options.log.info({ mode: containment.report.mode }, `containment: ${containment.report.detail}`);
     const verifier = new Verifier();
     const panes = new Panes(() => services);
     const services: Services = {
@@ -93,6 +101,7 @@ export async function start_daemon(options: DaemonOptions): Promise<Daemon> {
       tmux: { socket: tmux_socket(runtime_dir), config: tmux_config(runtime_dir), env: options.base_env },
       config: loaded.config,
       profiles,
+      containment,
       registry,
       verifier,
       events: new EventLog(),
@@ -110,11 +119,12 @@ export async function start_daemon(options: DaemonOptions): Promise<Daemon> {
     // What is there was left by a daemon that was killed, or planted: it is never opened.
     await rm(services.tmux.config, { force: true });
     await writeFile(services.tmux.config, TMUX_CONFIG, { flag: "wx", mode: 0o600 });
-    await verifier.open(canary_file(runtime_dir), whose_process(registry));
+    await verifier.open(canary_file(runtime_dir), whose_process(services));
     undo.push(() => verifier.close());
     const { adopted } = await reconcile(services);
     undo.push(() => panes.close());
     resume_sessions(services);
+    remove_leftover_groups(services);
     const stop_sweeper = start_sweeper(services);
     undo.push(async () => stop_sweeper());
     const server = await start_server(services);

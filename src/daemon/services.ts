@@ -1,5 +1,6 @@
 /** What the parts of the daemon share. Made once, in `run`, and handed around. */
 import type { Logger } from "pino";
+import type { Containment } from "../containment/place.ts";
 import type { SupervisorConfig } from "../contract/config.ts";
 import type { Receipt } from "../contract/receipt.ts";
 import type { TmuxServer } from "../drivers/tmux.ts";
@@ -23,6 +24,8 @@ export interface Services {
   /** What the config files say; read once, at the start. */
   config: SupervisorConfig;
   profiles: Profiles;
+  /** How agents' processes are kept together on this machine. */
+  containment: Containment;
   registry: Registry;
   verifier: Verifier;
   events: EventLog;

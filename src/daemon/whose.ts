@@ -1,19 +1,27 @@
 /** Whose process is a holder? Asked of the kernel by pid, and answered only for the very process that the registry remembers. */
+import { proven_groups } from "../containment/place.ts";
 import type { AgentRecord } from "../contract/agent.ts";
 import type { Holder } from "../contract/receipt.ts";
 import { is_ended } from "../contract/status.ts";
+import { group_members } from "../drivers/cgroup.ts";
 import { boot_id, type ProcessFacts, process_ref_of, read_process } from "../drivers/procfs.ts";
-import type { Registry } from "./registry/registry.ts";
+import type { Services } from "./services.ts";
 import type { Whose } from "./verifier.ts";
 
-/** The daemon and the hosts are the supervisor's, a process in an agent's session is the agent's. */
-export function whose_process(registry: Registry): Whose {
+/** The daemon and the hosts are the supervisor's, a process in a living agent's session or control group is the agent's. */
+export function whose_process({ registry, containment }: Services): Whose {
   const daemon = process_ref_of(process.pid);
   return (pid) => {
     const found = read_process(pid);
     if (!found) return "other";
     if (found.pid === daemon?.pid) return "supervisor";
-    return judge_owner(found, read_process(found.session), registry.agents(), boot_id());
+    const agents = registry.agents();
+    const owner = judge_owner(found, read_process(found.session), agents, boot_id());
+    const contained = (agent: AgentRecord) =>
+      proven_groups(containment, agent).some((group) =>
+        group_members(group.path).some((one) => one.pid === pid && one.start_time === found.start_time),
+      );
+    return owner === "other" && agents.some((agent) => !is_ended(agent.status) && contained(agent)) ? "agent" : owner;
   };
 }
 

@@ -1,6 +1,9 @@
 /** What `supervisor doctor` looks at: it must answer when no daemon can. */
 import { access, constants } from "node:fs/promises";
+import { resolve } from "node:path";
+import { find_containment } from "../containment/place.ts";
 import { message_of } from "../contract/errors.ts";
+import { cgroup_directory } from "../contract/paths.ts";
 import { lsof_version } from "../drivers/lsof.ts";
 import { boot_id } from "../drivers/procfs.ts";
 import { tmux_version } from "../drivers/tmux.ts";
@@ -11,7 +14,7 @@ export interface Check {
   detail: string;
 }
 
-export async function examine(workspace: string): Promise<Check[]> {
+export async function examine(workspace: string, setting: "auto" | "cookie"): Promise<Check[]> {
   return Promise.all([
     check("node", async () => process.version),
     check("tmux", async () => (await tmux_version()) ?? fail("not installed; for example: apt-get install tmux")),
@@ -26,11 +29,10 @@ export async function examine(workspace: string): Promise<Check[]> {
         throw error;
       }
     }),
-    check(
-      "containment",
-      async () =>
-        "by session, process group, process tree and environment cookie; a process that leaves all four (a double fork with a scrubbed environment) is not found",
-    ),
+    check("containment", async () => {
+      const directory = cgroup_directory(process.getuid?.() ?? 0, resolve(workspace));
+      return find_containment(setting, directory, { take: false }).report.detail;
+    }),
   ]);
 }
 

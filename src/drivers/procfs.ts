@@ -99,3 +99,21 @@ export function boot_id(): string {
 export function pid_namespace(): string {
   return readlinkSync("/proc/self/ns/pid");
 }
+
+/** Kernel ticks in a second as /proc counts them (USER_HZ, time(7)): 100 on every architecture that Node runs on. */
+const TICKS_PER_SECOND = 100;
+
+/** What a process has used of CPU (user and system, µs, its own threads alone) and its resident memory (bytes), or null when it is gone. */
+export function read_usage({ pid, start_time }: ProcessRef): { cpu_usec: number; memory_bytes: number } | null {
+  try {
+    const text = readFileSync(`/proc/${pid}/stat`, "latin1");
+    if (parse_stat(pid, text).start_time !== start_time) return null;
+    const fields = text.slice(text.lastIndexOf(")") + 2).split(" ");
+    const ticks = Number(fields[14 - 3]) + Number(fields[15 - 3]);
+    const resident = /^VmRSS:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, "latin1"))?.[1];
+    return { cpu_usec: (ticks * 1_000_000) / TICKS_PER_SECOND, memory_bytes: Number(resident ?? 0) * 1024 };
+  } catch (error) {
+    if (is_errno(error, ...GONE)) return null;
+    throw error;
+  }
+}

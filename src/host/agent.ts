@@ -2,6 +2,8 @@
 import { closeSync } from "node:fs";
 import { rm } from "node:fs/promises";
 import { Socket } from "node:net";
+import { make_limited_group, remove_groups } from "../containment/groups.ts";
+import type { CgroupRef, Limits } from "../contract/containment.ts";
 import type { LaunchSpec, PaneRequest } from "../contract/host-protocol.ts";
 import type { ProcessRef } from "../contract/receipt.ts";
 import { type Launched, launch, open_stdout_pipe } from "./launch.ts";
@@ -20,6 +22,8 @@ export interface Agent {
   outputs: Output[];
   view: View;
   grace_ms: number;
+  /** The control groups that it was started in. */
+  cgroups: CgroupRef[];
   notes: string[];
   type: Terminal["type"];
   /** Moves the view to another pane. Rejects when that is gone already. */
@@ -121,8 +125,11 @@ export async function start_agent(spec: LaunchSpec, options: AgentOptions): Prom
         }),
       );
     }
-    const launched = await launch(spec, terminal, fifo_path);
+    const { cgroups, must_join, notes } = make_groups(spec);
+    undo.push(() => remove_groups(cgroups));
+    const launched = await launch(spec, terminal, { stdout_path: fifo_path, cgroups, must_join });
     await unlink_fifo();
+    remove_groups(cgroups.filter((one) => !launched.cgroups.includes(one)));
     return {
       spec,
       process: launched.process,
@@ -130,7 +137,8 @@ export async function start_agent(spec: LaunchSpec, options: AgentOptions): Prom
       outputs,
       view,
       grace_ms: spec.grace_ms,
-      notes: launched.notes,
+      cgroups: launched.cgroups,
+      notes: [...notes, ...launched.notes],
       type,
       move_view: async (request) => {
         await view.move(
@@ -152,4 +160,26 @@ export async function start_agent(spec: LaunchSpec, options: AgentOptions): Prom
     for (const step of undo.reverse()) await step();
     throw error;
   }
+}
+
+/** The control groups of the spec, made. One that cannot be made is a note, unless it sets a limit: then it is an error. */
+function make_groups(spec: LaunchSpec): { cgroups: CgroupRef[]; must_join: boolean; notes: string[] } {
+  const planned = spec.limits ? (spec.cgroups ?? []) : [];
+  const must_join = planned.some((one) => one.controllers.length > 0);
+  const cgroups: CgroupRef[] = [];
+  const notes: string[] = [];
+  for (const group of planned) {
+    try {
+      make_limited_group(group, spec.limits as Limits);
+      cgroups.push(group);
+    } catch (error) {
+      const text = `the control group ${group.path} could not be made: ${(error as Error).message}`;
+      if (must_join) {
+        remove_groups(cgroups);
+        throw new Error(text);
+      }
+      notes.push(text);
+    }
+  }
+  return { cgroups, must_join, notes };
 }

@@ -1,6 +1,7 @@
 /** The host's half of an end: stop, empty, drain, close. Afterwards the exit record is on disk, and only then is anybody told. */
 import { open, rename } from "node:fs/promises";
 import { end_family } from "../containment/end-family.ts";
+import { count_oom_kills, end_notes, remove_groups } from "../containment/groups.ts";
 import type { ClosedReport } from "../contract/receipt.ts";
 import type { EndCause } from "../contract/status.ts";
 import type { Agent } from "./agent.ts";
@@ -16,10 +17,17 @@ export interface EndOptions {
 /** Ends the agent. Resolves with the report when every byte is in its file and every file is closed. */
 export async function end_agent(agent: Agent, options: EndOptions): Promise<ClosedReport> {
   const { spec, outputs } = agent;
-  const family = { leader: agent.process, cookie: spec.cookie, exclude: options.exclude };
+  const family = {
+    leader: agent.process,
+    cookie: spec.cookie,
+    exclude: options.exclude,
+    cgroups: agent.cgroups.map((one) => one.path),
+  };
   const ended = await end_family(family, { ...options, nudge: agent.exited });
   const leader_survives = ended.survivors.some((one) => one.pid === agent.process.pid);
   const exit = leader_survives ? { code: null, signal: null, at: null } : await agent.exited;
+  const oom_kills = count_oom_kills(agent.cgroups);
+  const populated = remove_groups(agent.cgroups);
 
   const draining = performance.now();
   await Promise.all(outputs.map((one) => one.drain()));
@@ -41,7 +49,13 @@ export async function end_agent(agent: Agent, options: EndOptions): Promise<Clos
       drain: closing - draining,
       close: performance.now() - closing,
     },
-    notes: [...agent.notes, ...outputs.flatMap((one) => one.notes)],
+    notes: [
+      ...agent.notes,
+      ...outputs.flatMap((one) => one.notes),
+      ...end_notes(ended.notes, oom_kills, spec.limits, populated),
+    ],
+    containment: agent.cgroups.length > 0 ? "cgroup" : "cookie",
+    oom_kills,
   };
   const noted = await write_exit_record(spec.exit_record, report);
   return noted ? { ...report, notes: [...report.notes, noted] } : report;

@@ -1,5 +1,6 @@
 /**
- * Starts the agent's program on its terminal. A shell does the three things that Node cannot: it opens the slave as the
+ * Starts the agent's program on its terminal. A shell does the four things that Node cannot: it moves itself into the agent's
+ * control groups before anything of the agent runs, so that every descendant is born there; it opens the slave as the
  * leader of a new session, which makes it the controlling terminal (open(2) without O_NOCTTY); it puts the prompt file
  * in stdin's place; and it becomes the program by `exec`, so that pid, exit code and signal are the program's own.
  */
@@ -7,10 +8,20 @@ import { type ChildProcess, execFile, spawn } from "node:child_process";
 import { accessSync, closeSync, constants, openSync } from "node:fs";
 import { rm } from "node:fs/promises";
 import { promisify } from "node:util";
+import type { CgroupRef } from "../contract/containment.ts";
 import type { LaunchSpec } from "../contract/host-protocol.ts";
 import type { ProcessRef } from "../contract/receipt.ts";
 import { process_ref_of } from "../drivers/procfs.ts";
 import type { Terminal } from "./terminal.ts";
+
+/**
+ * Up to `--`: the control groups' lists of processes; 0 is whoever writes it (cgroups(7)). One that cannot be joined is named on stderr
+ * by a line of its own; what the shell itself says of it would look like a failed launch.
+ */
+const JOIN_FAILED = "supervisor-cannot-join ";
+const JOIN_SCRIPT = `while [ "$1" != -- ]; do { echo 0 >"$1"; } 2>/dev/null || echo "${JOIN_FAILED}$1" >&2; shift; done; shift; `;
+/** Where a limit was asked for, nothing runs without it. */
+const JOIN_OR_FAIL_SCRIPT = `while [ "$1" != -- ]; do { echo 0 >"$1"; } 2>/dev/null || { echo "$1 cannot be written" >&2; exit 126; }; shift; done; shift; `;
 
 /** $1 terminal, $2 stdin, $3 stdout ("" = the terminal); the rest is the command. */
 const HEADLESS_SCRIPT =
@@ -26,21 +37,33 @@ export interface Launched {
   process: ProcessRef;
   /** Resolves once, when the agent's own process has ended. */
   exited: Promise<{ code: number | null; signal: string | null; at: string }>;
+  /** The control groups that it is in. */
+  cgroups: CgroupRef[];
   notes: string[];
 }
 
+export interface LaunchOptions {
+  /** The named pipe for stdout, or null for the terminal. */
+  stdout_path: string | null;
+  cgroups: readonly CgroupRef[];
+  /** A group that cannot be joined fails the launch. */
+  must_join: boolean;
+}
+
 /** Starts the program. Rejects when it could not be put on its terminal; then nothing of it is left. */
-export async function launch(spec: LaunchSpec, terminal: Terminal, stdout_path: string | null): Promise<Launched> {
+export async function launch(spec: LaunchSpec, terminal: Terminal, options: LaunchOptions): Promise<Launched> {
   const { shell, notes } = choose_shell(spec.env);
-  const script = spec.mode === "headless" ? HEADLESS_SCRIPT : INTERACTIVE_SCRIPT;
+  const join = options.must_join ? JOIN_OR_FAIL_SCRIPT : JOIN_SCRIPT;
   const args = [
     ...shell.slice(1),
     "-c",
-    script,
+    join + (spec.mode === "headless" ? HEADLESS_SCRIPT : INTERACTIVE_SCRIPT),
     "supervisor",
+    ...options.cgroups.map((one) => `${one.path}/cgroup.procs`),
+    "--",
     terminal.path,
     spec.prompt_file,
-    stdout_path ?? "",
+    options.stdout_path ?? "",
     ...spec.command,
   ];
   const null_fd = openSync("/dev/null", constants.O_RDWR);
@@ -59,13 +82,21 @@ export async function launch(spec: LaunchSpec, terminal: Terminal, stdout_path: 
   const exited = new Promise<Awaited<Launched["exited"]>>((resolve) => {
     child.once("exit", (code, signal) => resolve({ code, signal, at: new Date().toISOString() }));
   });
-  const complaint = await said_before_exec(child);
-  if (complaint !== "" || !process) throw new Error(complaint || "the shell that starts the program could not be run");
-  return { process, exited, notes };
+  const said = await said_before_exec(child);
+  const complaint = said.filter((line) => !line.startsWith(JOIN_FAILED)).join("\n");
+  if (complaint !== "" || !process) {
+    // Whoever takes the control groups away next must find them empty.
+    if (process) await exited;
+    throw new Error(complaint || "the shell that starts the program could not be run");
+  }
+  const joined = options.cgroups.filter((one) => !said.includes(`${JOIN_FAILED}${one.path}/cgroup.procs`));
+  for (const one of options.cgroups)
+    if (!joined.includes(one)) notes.push(`the agent could not be put into its control group ${one.path}`);
+  return { process, exited, cgroups: joined, notes };
 }
 
-/** What the shell said before its stderr became the agent's terminal: nothing, when all went well. */
-function said_before_exec(child: ChildProcess): Promise<string> {
+/** The lines that the shell said before its stderr became the agent's terminal: none, when all went well. */
+function said_before_exec(child: ChildProcess): Promise<string[]> {
   return new Promise((resolve, reject) => {
     let text = "";
     child.once("error", reject);
@@ -73,7 +104,7 @@ function said_before_exec(child: ChildProcess): Promise<string> {
     child.stderr?.on("data", (chunk: string) => {
       text += chunk;
     });
-    child.stderr?.once("close", () => resolve(text.trim()));
+    child.stderr?.once("close", () => resolve(text.trim() === "" ? [] : text.trim().split("\n")));
   });
 }
 

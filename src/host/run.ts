@@ -60,6 +60,7 @@ export async function run_host(options: HostOptions): Promise<void> {
     stalled: agent?.stalled() ?? null,
     pane: agent?.view.state ?? "open",
     tmux_server,
+    cgroups: agent?.cgroups ?? [],
   });
 
   async function begin(spec: LaunchSpec): Promise<HostFacts> {

@@ -14,6 +14,8 @@ import { expect } from "vitest";
 import { Client } from "../../src/client/client.ts";
 import type { AgentRecord } from "../../src/contract/agent.ts";
 import type { CallRequest } from "../../src/contract/operations.ts";
+import { cgroup_directory } from "../../src/contract/paths.ts";
+import { read_hierarchies } from "../../src/drivers/cgroup-hierarchies.ts";
 
 const run_file = promisify(execFile);
 export const SUPERVISOR = fileURLToPath(new URL("../../dist/supervisor.js", import.meta.url));
@@ -66,8 +68,9 @@ export class TestSupervisor {
     return new TestSupervisor(root, join(root, "ws"), env);
   }
 
-  static async start(): Promise<TestSupervisor> {
+  static async start(env: Record<string, string> = {}): Promise<TestSupervisor> {
     const supervisor = await TestSupervisor.prepare();
+    Object.assign(supervisor.env, env);
     await supervisor.boot();
     return supervisor;
   }
@@ -169,6 +172,12 @@ export class TestSupervisor {
     );
   }
 
+  /** The directories of this workspace's control groups, in every hierarchy, whether they exist or not. */
+  cgroup_directories(): string[] {
+    const name = cgroup_directory(process.getuid?.() ?? 0, this.workspace);
+    return read_hierarchies().map((one) => `${one.own}/${name}`);
+  }
+
   /** Ends everything, and asserts that nothing of this test is left. */
   async dispose(): Promise<void> {
     if (this.daemon) {
@@ -189,6 +198,7 @@ export class TestSupervisor {
       /\.(sock|out|err|conf)$|canary/.test(name),
     );
     expect(sockets, "sockets and runtime files are left").toEqual([]);
+    expect(this.cgroup_directories().filter(existsSync), "control groups are left").toEqual([]);
     await rm(this.root, { recursive: true });
   }
 }

@@ -8,7 +8,7 @@ import { message_of, SupervisorError } from "../../contract/errors.ts";
 import type { CallRequest } from "../../contract/operations.ts";
 import type { Context } from "../context.ts";
 import { print, print_json, receipt_text } from "../output.ts";
-import { agent_exit_code, whole_number } from "../values.ts";
+import { agent_exit_code, decimal, size, whole_number } from "../values.ts";
 
 interface Options {
   task?: string;
@@ -27,6 +27,9 @@ interface Options {
   grace?: number;
   cleanup?: "delete" | "archive" | "keep";
   wait: boolean;
+  memoryMax?: number;
+  pidsMax?: number;
+  cpuMax?: number;
 }
 
 export function deploy_command(program: Command, context: Context): void {
@@ -59,6 +62,9 @@ export function deploy_command(program: Command, context: Context): void {
         "what becomes of its files when it ends by itself (default: archive, or the profile's)",
       ).choices(["delete", "archive", "keep"]),
     )
+    .option("--memory-max <size>", "at most so much memory for all its processes, such as 2G", size)
+    .option("--pids-max <count>", "at most so many processes and threads", whole_number)
+    .option("--cpu-max <cores>", "at most so many cores' worth of CPU time, such as 1.5", decimal)
     .option("--wait", "wait for its end, and exit with its exit code", false)
     .action(async (command: string[], options: Options) => {
       const client = await context.client();
@@ -99,6 +105,9 @@ async function request_of(
     stdout: options.stdout,
     grace_ms: options.grace,
     cleanup: options.cleanup,
+    memory_max: options.memoryMax,
+    pids_max: options.pidsMax,
+    cpu_max: options.cpuMax,
   };
 }
 

@@ -1,6 +1,6 @@
 /** `supervisor start`: the daemon in the foreground. What the daemon needs is loaded only here. */
 import { type Command, Option } from "commander";
-import { base_environment, config_places, runtime_base } from "../../config.ts";
+import { base_environment, config_places, containment_setting, runtime_base } from "../../config.ts";
 import { deferred } from "../../contract/deferred.ts";
 import { SupervisorError } from "../../contract/errors.ts";
 import type { Daemon } from "../../daemon/run.ts";
@@ -65,6 +65,7 @@ async function serve(context: Context, options: Options, signalled: Promise<null
     runtime_base: runtime_base(context.env),
     base_env: base_environment(context.env),
     config_places: config_places(context.workspace(), context.env),
+    containment: containment_setting(context.env),
     log,
   });
   say_ready(daemon, context);

@@ -1,6 +1,10 @@
 /** `supervisor status`: one agent, with its receipt once it ended. */
 import type { Command } from "commander";
+import pretty_bytes from "pretty-bytes";
+import pretty_ms from "pretty-ms";
 import type { AgentRecord } from "../../contract/agent.ts";
+import type { Usage } from "../../contract/containment.ts";
+import type { Answer } from "../../contract/operations.ts";
 import { one_line } from "../../contract/printable.ts";
 import type { Context } from "../context.ts";
 import { print, print_json, receipt_text } from "../output.ts";
@@ -17,7 +21,7 @@ export function status_command(program: Command, context: Context): void {
     });
 }
 
-function status_text(agent: AgentRecord): string {
+function status_text(agent: Answer<"get_agent">): string {
   const lines = [
     `${one_line(agent.id)}  ${one_line(agent.status)}`,
     `  command    ${one_line(agent.command.join(" "))}`,
@@ -31,8 +35,26 @@ function status_text(agent: AgentRecord): string {
     ...(agent.ending && !agent.receipt
       ? [`  ending     step ${agent.ending.step}: ${one_line(agent.ending.reason)}`]
       : []),
+    `  contained  by ${agent.containment === "cgroup" ? "control group" : "cookie, session, group and tree"}${limits_text(agent)}`,
+    ...(agent.usage ? [`  uses       ${usage_text(agent.usage)}`] : []),
     `  progress   ${agent.progress} % ${one_line(agent.message)}`,
     ...Object.entries(agent.tracked_files).map(([role, path]) => `  ${one_line(role).padEnd(14)} ${one_line(path)}`),
   ];
   return lines.join("\n") + (agent.receipt ? `\nreceipt\n${receipt_text(agent.receipt)}` : "");
+}
+
+function limits_text({ limits }: AgentRecord): string {
+  const set = [
+    limits.memory_max === null ? [] : [`memory ${pretty_bytes(limits.memory_max, { binary: true })}`],
+    limits.pids_max === null ? [] : [`${limits.pids_max} processes and threads`],
+    limits.cpu_max === null ? [] : [`${limits.cpu_max} cores`],
+  ].flat();
+  return set.length > 0 ? `; at most ${set.join(", ")}` : "";
+}
+
+function usage_text(usage: Usage): string {
+  const peak =
+    usage.memory_peak_bytes === null ? "" : ` (peak ${pretty_bytes(usage.memory_peak_bytes, { binary: true })})`;
+  const oom = usage.oom_kills > 0 ? `, ${usage.oom_kills} killed for want of memory` : "";
+  return `cpu ${pretty_ms(usage.cpu_usec / 1000)}, memory ${pretty_bytes(usage.memory_bytes, { binary: true })}${peak}, ${usage.processes} processes${oom}`;
 }

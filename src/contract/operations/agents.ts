@@ -1,6 +1,7 @@
 /** Operations on agents: their beginning, their terminal, their end. */
 import { z } from "zod";
 import { agent_mode, agent_record, stdout_kind } from "../agent.ts";
+import { usage } from "../containment.ts";
 import { AGENT_TYPE_PATTERN, TASK_ID_PATTERN } from "../ids.ts";
 import { cleanup_policy, receipt } from "../receipt.ts";
 import { agent_params, define, flag, none } from "./define.ts";
@@ -51,6 +52,10 @@ export const deploy_request = z.strictObject({
   stdout: stdout_kind.optional(),
   grace_ms: grace_ms.optional(),
   cleanup: cleanup_policy.optional(),
+  /** Limits on all processes of the agent together: bytes, processes and threads, cores. Absent = none. */
+  memory_max: z.int().min(1).optional(),
+  pids_max: z.int().min(1).optional(),
+  cpu_max: z.number().min(0.01).max(100_000).optional(),
 });
 export type DeployRequest = z.infer<typeof deploy_request>;
 
@@ -82,11 +87,11 @@ export const agents_operations = {
   get_agent: define({
     method: "GET",
     path: "/v1/agents/:agent",
-    description: "One agent, with its receipt once it ended.",
+    description: "One agent, with what it uses while it runs, and its receipt once it ended.",
     params: agent_params,
     query: none,
     body: z.unknown(),
-    response: agent_record,
+    response: agent_record.extend({ usage: usage.nullable().default(null) }),
   }),
   attach: define({
     method: "GET",

@@ -1,5 +1,6 @@
 /** Operations on the supervisor itself: who serves, what is held, what happened, stop. */
 import { z } from "zod";
+import { containment_report } from "../containment.ts";
 import { holder, receipt, verdict } from "../receipt.ts";
 import { define, flag, none } from "./define.ts";
 
@@ -43,6 +44,8 @@ export const health = z.object({
   runtime_dir: z.string(),
   tmux_socket: z.string(),
   running: z.int(),
+  /** Absent from supervisors before this field. */
+  containment: containment_report.optional(),
 });
 
 export const supervisor_operations = {

@@ -5,6 +5,8 @@
 import { readFile, rm } from "node:fs/promises";
 import { setTimeout as delay } from "node:timers/promises";
 import { end_family, signal_process } from "../../containment/end-family.ts";
+import { count_oom_kills, end_notes, remove_groups } from "../../containment/groups.ts";
+import { proven_groups } from "../../containment/place.ts";
 import { type AgentRecord, type Ending, is_foreign } from "../../contract/agent.ts";
 import { is_errno, message_of } from "../../contract/errors.ts";
 import { exit_record_path, host_socket, host_stderr, placeholder_pipes } from "../../contract/paths.ts";
@@ -110,16 +112,22 @@ async function by_ourselves(services: Services, agent: AgentRecord, ending: Endi
     process.pid,
     ...[...services.registry.agents()].flatMap((one) => (one.host && is_alive(one.host) ? [one.host.pid] : [])),
   ];
+  const groups = proven_groups(services.containment, agent);
+  const cgroups = groups.map((one) => one.path);
   const ended = await end_family(
-    { leader: agent.process, cookie: agent.cookie as string, exclude },
+    { leader: agent.process, cookie: agent.cookie as string, exclude, cgroups },
     { signal: "SIGTERM", grace_ms: ending.grace_ms },
   );
+  const oom_kills = count_oom_kills(groups);
+  const notes = end_notes(ended.notes, oom_kills, agent.limits, remove_groups(groups));
   return {
     ...report,
     signals: ended.signals,
     processes_ended: ended.processes_ended,
     survivors: ended.survivors,
     duration_ms: { stop: ended.stop_ms, empty: ended.empty_ms },
+    notes: [...report.notes, ...notes],
+    oom_kills,
   };
 }
 
@@ -134,6 +142,8 @@ function nobody_saw(agent: AgentRecord, ending: Ending, note: string): ClosedRep
     streams: [],
     duration_ms: {},
     notes: [note],
+    containment: agent.containment,
+    oom_kills: 0,
   };
 }
 

@@ -40,6 +40,8 @@ export function make_receipt(
     ended_at: new Date().toISOString(),
     amended_at: null,
     notes: [...(closed?.notes ?? []), ...uneven],
+    containment: closed?.containment ?? agent.containment,
+    oom_kills: closed?.oom_kills ?? 0,
   };
 }
 

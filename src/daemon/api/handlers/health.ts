@@ -9,5 +9,6 @@ export const health: Handler<"health"> = async (services) => ({
   workspace: services.workspace,
   runtime_dir: services.runtime_dir,
   tmux_socket: services.tmux.socket,
+  containment: services.containment.report,
   running: services.registry.agents().filter((agent) => !is_ended(agent.status)).length,
 });

@@ -1,0 +1,70 @@
+/** Processes that a test knows by pid and start time, so that it can look for exactly them, and end exactly them. */
+import { type ChildProcess, spawn } from "node:child_process";
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { expect } from "vitest";
+import { find_containment } from "../../src/containment/place.ts";
+import type { ProcessRef } from "../../src/contract/receipt.ts";
+import { is_alive, process_ref_of } from "../../src/drivers/procfs.ts";
+import { eventually, fixture, type TestSupervisor } from "./supervisor.ts";
+
+const found = find_containment("auto", `supervisor-test-${process.pid}`, { take: false });
+/** What this machine offers: tests of what it does not offer are skipped. */
+export const HAS_CGROUPS = found.seat !== null;
+export const HAS_LIMITS = Object.values(found.limiters).every((one) => one !== null);
+/** A directory in which control groups can be made, or "" where there is none. */
+export const CGROUP_PLACE = found.seat?.dir ?? "";
+
+/** Ends exactly this process, and waits until it is gone. */
+export async function end_exactly(one: ProcessRef): Promise<void> {
+  if (is_alive(one)) process.kill(one.pid, "SIGKILL");
+  await eventually(`process ${one.pid} to be gone`, () => !is_alive(one));
+}
+
+/** Somebody else's process, which records every signal that it gets. */
+export class Bystander {
+  private constructor(
+    readonly ref: ProcessRef,
+    private readonly record: string,
+    private readonly child: ChildProcess | null,
+  ) {}
+
+  /** The command line of `records-signals`, like an agent's; its record is named by its environment alone. */
+  static async start(supervisor: TestSupervisor, name: string): Promise<Bystander> {
+    const record = join(supervisor.root, name);
+    const child = spawn(fixture("records-signals"), [], {
+      env: { PATH: process.env.PATH, RECORD: record },
+      stdio: "ignore",
+    });
+    await eventually(`${name} to be ready`, () => read(record).startsWith("ready\n"));
+    return new Bystander(process_ref_of(child.pid as number) as ProcessRef, record, child);
+  }
+
+  /** One that somebody else started, with this pid and record. */
+  static async found(pid: number, record: string): Promise<Bystander> {
+    await eventually(`${record} to be ready`, () => read(record).startsWith("ready\n"));
+    return new Bystander(process_ref_of(pid) as ProcessRef, record, null);
+  }
+
+  /** It lives, and nobody has signalled it. */
+  expect_untouched(): void {
+    expect(is_alive(this.ref), "the bystander lives").toBe(true);
+    expect(read(this.record), "the signals that the bystander got").toBe("ready\n");
+  }
+
+  async end(): Promise<void> {
+    if (!this.child) return end_exactly(this.ref);
+    const gone = new Promise((resolve) => this.child?.once("exit", resolve));
+    process.kill(this.ref.pid, "SIGKILL");
+    await gone;
+  }
+}
+
+function read(path: string): string {
+  try {
+    return readFileSync(path, "utf8");
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "ENOENT") return "";
+    throw error;
+  }
+}
