@@ -5,7 +5,7 @@ import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import type { AgentRecord } from "../../src/contract/agent.ts";
 import type { ProcessRef } from "../../src/contract/receipt.ts";
 import { is_alive, process_ref_of } from "../../src/drivers/procfs.ts";
-import { Bystander, CGROUP_PLACE, end_exactly, HAS_CGROUPS } from "../support/processes.ts";
+import { Bystander, CGROUP_PLACE, end_exactly, HAS_CGROUPS, signals_of } from "../support/processes.ts";
 import { eventually, fixture, TestSupervisor } from "../support/supervisor.ts";
 
 describe("nobody else is signalled", () => {
@@ -32,9 +32,7 @@ describe("nobody else is signalled", () => {
   test("for having the agent's command line", async () => {
     const bystander = await Bystander.start(supervisor, "same");
     const agent = await deploy_recorder();
-    await eventually("the agent to be ready", () =>
-      readFileSync(join(supervisor.root, "agent"), "utf8").includes("ready"),
-    );
+    await eventually("the agent to be ready", () => signals_of(join(supervisor.root, "agent")) === "ready\n");
     expect(await kill(agent)).toMatchObject({ success: true, exit: { code: 0 } });
     expect(readFileSync(join(supervisor.root, "agent"), "utf8")).toBe("ready\nTERM\n");
     bystander.expect_untouched();

@@ -1,8 +1,8 @@
 /** Processes that a test knows by pid and start time, so that it can look for exactly them, and end exactly them. */
-import { type ChildProcess, spawn } from "node:child_process";
+import { spawn } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { expect } from "vitest";
+import { expect, onTestFinished } from "vitest";
 import { find_containment } from "../../src/containment/place.ts";
 import type { ProcessRef } from "../../src/contract/receipt.ts";
 import { is_alive, process_ref_of } from "../../src/drivers/procfs.ts";
@@ -26,7 +26,6 @@ export class Bystander {
   private constructor(
     readonly ref: ProcessRef,
     private readonly record: string,
-    private readonly child: ChildProcess | null,
   ) {}
 
   /** The command line of `records-signals`, like an agent's; its record is named by its environment alone. */
@@ -36,31 +35,32 @@ export class Bystander {
       env: { PATH: process.env.PATH, RECORD: record },
       stdio: "ignore",
     });
-    await eventually(`${name} to be ready`, () => read(record).startsWith("ready\n"));
-    return new Bystander(process_ref_of(child.pid as number) as ProcessRef, record, child);
+    const bystander = new Bystander(process_ref_of(child.pid as number) as ProcessRef, record);
+    // Also when the test fails before it comes to that.
+    onTestFinished(() => bystander.end());
+    await eventually(`${name} to be ready`, () => signals_of(record).startsWith("ready\n"));
+    return bystander;
   }
 
   /** One that somebody else started, with this pid and record. */
   static async found(pid: number, record: string): Promise<Bystander> {
-    await eventually(`${record} to be ready`, () => read(record).startsWith("ready\n"));
-    return new Bystander(process_ref_of(pid) as ProcessRef, record, null);
+    await eventually(`${record} to be ready`, () => signals_of(record).startsWith("ready\n"));
+    return new Bystander(process_ref_of(pid) as ProcessRef, record);
   }
 
   /** It lives, and nobody has signalled it. */
   expect_untouched(): void {
     expect(is_alive(this.ref), "the bystander lives").toBe(true);
-    expect(read(this.record), "the signals that the bystander got").toBe("ready\n");
+    expect(signals_of(this.record), "the signals that the bystander got").toBe("ready\n");
   }
 
   async end(): Promise<void> {
-    if (!this.child) return end_exactly(this.ref);
-    const gone = new Promise((resolve) => this.child?.once("exit", resolve));
-    process.kill(this.ref.pid, "SIGKILL");
-    await gone;
+    await end_exactly(this.ref);
   }
 }
 
-function read(path: string): string {
+/** What `records-signals` has written: "ready", then the signals; empty before it runs. */
+export function signals_of(path: string): string {
   try {
     return readFileSync(path, "utf8");
   } catch (error) {
