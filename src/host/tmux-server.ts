@@ -16,6 +16,8 @@ export function server_answers(socket: string, server: ProcessRef | null, signal
   return new Promise((resolve) => {
     const args = ["-S", socket, "display-message", "-p", "#{pid}"];
     // KILL: a client that is asked to leave tells its server first, and waits for a frozen one.
-    execFile("tmux", args, { signal, killSignal: "SIGKILL" }, (error, stdout) => resolve(!error && Number(stdout) === server.pid));
+    execFile("tmux", args, { signal, killSignal: "SIGKILL" }, (error, stdout) =>
+      resolve(!error && Number(stdout) === server.pid),
+    );
   });
 }
