@@ -1,10 +1,10 @@
 /** The host's half of an end: stop, empty, drain, close. Afterwards the exit record is on disk, and only then is anybody told. */
-import { open, rename } from "node:fs/promises";
 import { end_family } from "../containment/end-family.ts";
 import { count_oom_kills, end_notes, remove_groups } from "../containment/groups.ts";
 import type { ClosedReport } from "../contract/receipt.ts";
 import type { EndCause } from "../contract/status.ts";
 import type { Agent } from "./agent.ts";
+import { record_exit } from "./exit-record.ts";
 
 export interface EndOptions {
   cause: EndCause;
@@ -14,8 +14,14 @@ export interface EndOptions {
   exclude: number[];
 }
 
+export interface Ended {
+  report: ClosedReport;
+  /** Set when the exit record could not be written yet: resolves when it is. */
+  recorded_later: Promise<void> | null;
+}
+
 /** Ends the agent. Resolves with the report when every byte is in its file and every file is closed. */
-export async function end_agent(agent: Agent, options: EndOptions): Promise<ClosedReport> {
+export async function end_agent(agent: Agent, options: EndOptions): Promise<Ended> {
   const { spec, outputs } = agent;
   const family = {
     leader: agent.process,
@@ -57,24 +63,6 @@ export async function end_agent(agent: Agent, options: EndOptions): Promise<Clos
     containment: agent.cgroups.length > 0 ? "cgroup" : "cookie",
     oom_kills,
   };
-  const noted = await write_exit_record(spec.exit_record, report);
-  return noted ? { ...report, notes: [...report.notes, noted] } : report;
-}
-
-/** Durable and all at once: written beside, synced, renamed. Says what went wrong instead of failing: a daemon may still be told directly. */
-async function write_exit_record(path: string, report: ClosedReport): Promise<string | null> {
-  try {
-    const beside = `${path}.new`;
-    const file = await open(beside, "w", 0o600);
-    try {
-      await file.writeFile(JSON.stringify(report));
-      await file.sync();
-    } finally {
-      await file.close();
-    }
-    await rename(beside, path);
-    return null;
-  } catch (error) {
-    return `the exit record could not be written: ${(error as Error).message}`;
-  }
+  const { note, later } = await record_exit(spec.exit_record, report);
+  return { report: note ? { ...report, notes: [...report.notes, note] } : report, recorded_later: later };
 }

@@ -104,10 +104,12 @@ export async function run_host(options: HostOptions): Promise<void> {
     phase = "ending";
     control.send({ event: "ending", cause });
     ended = end_agent(agent, { cause, grace_ms, signal, hurry: hurry.signal, exclude: [process.pid] }).then(
-      (report) => {
+      async ({ report, recorded_later }) => {
         closed = report;
         phase = "closed";
         control.send({ event: "closed", report });
+        // Until there is a record this host is all that knows how the agent ended; a daemon that comes meanwhile releases it.
+        await recorded_later;
         if (!control.connected) released.resolve();
         void control.gone().then(() => released.resolve());
         setTimeout(() => released.resolve(), RELEASE_DEADLINE_MS).unref();

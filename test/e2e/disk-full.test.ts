@@ -6,6 +6,8 @@ import { join } from "node:path";
 import { gunzipSync } from "node:zlib";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import type { AgentRecord } from "../../src/contract/agent.ts";
+import type { ProcessRef } from "../../src/contract/receipt.ts";
+import { is_alive } from "../../src/drivers/procfs.ts";
 import { type Disk, NO_MOUNT, needs, small_disk } from "../support/disks.ts";
 import { eventually, fixture, TestSupervisor } from "../support/supervisor.ts";
 
@@ -172,5 +174,25 @@ describe.skipIf(NO_MOUNT)(needs(NO_MOUNT, "with a full disk"), () => {
     await disk.remount("rw");
     const again = await supervisor.deploy({ command: [fixture("idles")] });
     expect((await get(again)).status).toBe("running");
+  });
+
+  test("an agent that ends while no daemon runs is no lost agent: its host waits for the room to say how it ended", async () => {
+    const agent = await supervisor.deploy({
+      command: ["sh", "-c", "cat; read line </dev/tty; exit 7"],
+      cleanup: "keep",
+    });
+    const ballast = await fill();
+    await supervisor.signal_daemon("SIGKILL");
+    const host = agent.host as ProcessRef;
+    process.kill((agent.process as ProcessRef).pid, "SIGTERM");
+    await eventually("the agent to be gone", () => !is_alive(agent.process as ProcessRef));
+    // Several tries of the record find no room; the host is still there.
+    await new Promise((resolve) => setTimeout(resolve, 2_500));
+    expect(is_alive(host)).toBe(true);
+    await rm(ballast);
+    await eventually("the host to have left its record and gone", () => !is_alive(host));
+    await supervisor.boot();
+    const receipt = await supervisor.client.call("wait", { params: { agent: agent.id } });
+    expect(receipt).toMatchObject({ success: true, exit: { signal: "SIGTERM" }, cause: "exited", status: "failed" });
   });
 });

@@ -1,0 +1,50 @@
+/**
+ * The exit record: what a host leaves on disk for the next daemon. A disk that is full is waited for, as with the log: without its record an
+ * agent that ended while no daemon ran would be taken for lost.
+ */
+import { open, rename } from "node:fs/promises";
+import { setTimeout as delay } from "node:timers/promises";
+import { is_disk_trouble, trouble } from "../contract/errors.ts";
+import type { ClosedReport } from "../contract/receipt.ts";
+
+/** How often a refused write is tried again, in ms: nobody waits for it but a daemon that may start some day. */
+const RETRY_MS = 1_000;
+
+/** Writes the record. Resolves with what went wrong, and with the promise of the record if it may still be written; both null when it is there. */
+export async function record_exit(
+  path: string,
+  report: ClosedReport,
+): Promise<{ note: string | null; later: Promise<void> | null }> {
+  try {
+    await write(path, report);
+    return { note: null, later: null };
+  } catch (error) {
+    const note = `the exit record could not be written: ${trouble(error)}`;
+    return { note, later: is_disk_trouble(error) ? keep_trying(path, report) : null };
+  }
+}
+
+/** Resolves when the record is written, or can never be. */
+async function keep_trying(path: string, report: ClosedReport): Promise<void> {
+  for (;;) {
+    await delay(RETRY_MS);
+    try {
+      return await write(path, report);
+    } catch (error) {
+      if (!is_disk_trouble(error)) return;
+    }
+  }
+}
+
+/** Durable and all at once: written beside, synced, renamed. */
+async function write(path: string, report: ClosedReport): Promise<void> {
+  const beside = `${path}.new`;
+  const file = await open(beside, "w", 0o600);
+  try {
+    await file.writeFile(JSON.stringify(report));
+    await file.sync();
+  } finally {
+    await file.close();
+  }
+  await rename(beside, path);
+}
