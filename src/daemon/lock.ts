@@ -6,10 +6,11 @@
 import { lstat, rm } from "node:fs/promises";
 import { hostname } from "node:os";
 import { join } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
 import lockfile from "proper-lockfile";
 import { z } from "zod";
 import { type DaemonInfo, daemon_info } from "../contract/daemon-info.ts";
-import { is_errno, message_of, SupervisorError } from "../contract/errors.ts";
+import { is_disk_trouble, is_errno, message_of, SupervisorError } from "../contract/errors.ts";
 import { daemon_file } from "../contract/paths.ts";
 import { read_in_place, remove_in_place, replace_in_place } from "../drivers/in-place.ts";
 import { boot_id, is_alive, pid_namespace, process_ref_of } from "../drivers/procfs.ts";
@@ -20,6 +21,8 @@ import { boot_id, is_alive, pid_namespace, process_ref_of } from "../drivers/pro
  */
 const STALE_MS = 10 * 60_000;
 const UPDATE_MS = 30_000;
+/** How often a lock that was lost to a disk in trouble is tried again, in ms. Nobody waits for it. */
+const RETAKE_MS = 5_000;
 /** The guard is held for milliseconds; one that is older was left by a crash. In ms. */
 const GUARD_STALE_MS = 5_000;
 
@@ -118,15 +121,29 @@ export async function lock_workspace(
       onCompromised: (error) => void compromised(error),
     });
   let release: () => Promise<void>;
+  let over = false;
+  /**
+   * The lock is not as we left it: its time was changed (by a clock, a backup, a person), it was removed, or it could not be renewed for long.
+   * It is still ours as long as `daemon.json` says so, for nobody takes it from a living daemon: then it is taken again. A disk that
+   * does not let us look is asked until it does; nobody else can write there either.
+   */
   const compromised = async (error: Error) => {
-    const now = await read_daemon_info(workspace).catch(() => null);
-    if (now?.pid !== ours.pid || now.start_time !== ours.start_time)
-      return on_lost(`another supervisor took the workspace (${error.message})`);
-    // A clock that jumped, a lock directory that somebody removed: it is still ours, so take it again.
-    try {
-      release = await lock();
-    } catch (again) {
-      on_lost(`the workspace lock was lost: ${message_of(again)}`);
+    while (!over) {
+      try {
+        const now = await read_daemon_info(workspace);
+        if (now?.pid !== ours.pid || now.start_time !== ours.start_time)
+          return on_lost(
+            now
+              ? `another supervisor (pid ${now.pid}) took the workspace (${error.message})`
+              : `${daemon_file(workspace)} is gone (${error.message})`,
+          );
+        await rm(lock_path, { recursive: true, force: true });
+        release = await lock();
+        return;
+      } catch (again) {
+        if (!is_disk_trouble(again)) return on_lost(`the workspace lock was lost: ${message_of(again)}`);
+        await delay(RETAKE_MS, undefined, { ref: false });
+      }
     }
   };
   try {
@@ -145,8 +162,12 @@ export async function lock_workspace(
   }
   return {
     async release(keep_info) {
+      over = true;
       if (!keep_info) await remove_in_place(daemon_file(workspace));
-      await release();
+      await release().catch((error) => {
+        // It was lost and could not be taken again yet: there is nothing of ours to give back.
+        if (!is_errno(error, "ERELEASED", "ENOTACQUIRED")) throw error;
+      });
     },
   };
 }
