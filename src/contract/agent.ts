@@ -88,6 +88,8 @@ export const agent_record = z.looseObject({
   /** The agent's control groups: first those that are planned, then those it was started in. */
   cgroups: z.array(cgroup_ref).default([]),
   containment: containment_mode.default("cookie"),
+  /** What a reader must know of it that has no field: that its entry was rebuilt, say. They go into the receipt as well. */
+  notes: z.array(z.string()).default([]),
 });
 export type AgentRecord = z.infer<typeof agent_record>;
 

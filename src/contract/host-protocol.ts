@@ -32,11 +32,16 @@ export const launch_spec = z.object({
   /** The control groups to make for the agent and to start it in. Absent in specs of older daemons. */
   cgroups: z.array(cgroup_ref).optional(),
   limits: limits.optional(),
+  /** The agent's registry entry as it is at the launch; it has no environment. The host only keeps it, for a daemon whose registry was lost. */
+  record: z.record(z.string(), z.unknown()),
 });
 export type LaunchSpec = z.infer<typeof launch_spec>;
 
-/** Where a host is in its one life. */
-export const host_phase = z.enum(["waiting", "running", "ending", "closed"]);
+/**
+ * Where a host is in its one life. `launching`: it was told to launch and is at it, so that a daemon which comes in between knows
+ * that something may run; `launched` or `launch_failed` follows. A host that was told to stop before a launch takes none any more.
+ */
+export const host_phase = z.enum(["waiting", "launching", "running", "ending", "closed"]);
 export type HostPhase = z.infer<typeof host_phase>;
 
 /** A host's view: `open` on a pane, or `lost` with a tmux server that died. */
@@ -76,6 +81,8 @@ export const host_facts = z.object({
   tmux_server: process_ref.nullable().optional(),
   /** The control groups in which the agent was started: those that could be made and joined. */
   cgroups: z.array(cgroup_ref).default([]),
+  /** The `record` of the launch; null before it, and from hosts of protocol 1. */
+  record: z.record(z.string(), z.unknown()).nullable().default(null),
 });
 export type HostFacts = z.infer<typeof host_facts>;
 
@@ -95,10 +102,12 @@ export const host_request = z.discriminatedUnion("type", [
 ]);
 export type HostRequest = z.infer<typeof host_request>;
 
-/** A host's answer to a request, or an event of its own (`id` absent). */
+/** A host's answer to a request, or an event of its own (`id` absent). Events of unknown names are from a newer host, and ignored. */
 export const host_message = z.union([
   z.object({ id: z.int(), ok: z.literal(true), result: z.unknown() }),
   z.object({ id: z.int(), ok: z.literal(false), code: z.string(), message: z.string() }),
+  z.object({ event: z.literal("launched"), process: process_ref }),
+  z.object({ event: z.literal("launch_failed"), reason: z.string() }),
   z.object({ event: z.literal("exited"), code: z.int().nullable(), signal: z.string().nullable(), at: z.string() }),
   z.object({ event: z.literal("ending"), cause: end_cause }),
   z.object({ event: z.literal("stalled"), reason: z.string().nullable() }),

@@ -23,7 +23,7 @@ import { kill_session, new_session } from "../drivers/tmux.ts";
 import { await_host } from "./await-host.ts";
 import { end_agent } from "./ending/end.ts";
 import type { HostLink } from "./host-link.ts";
-import { facts_to_remember, watch_host } from "./hosts.ts";
+import { facts_to_remember, set_host_state, watch_host } from "./hosts.ts";
 import { no_answer, OUTSIDE, TASK_FILES, within } from "./patience.ts";
 import { type DeployPlan, launch_command, missing_program, plan_deploy, stdin_file } from "./profiles/plan.ts";
 import type { Registry, Task } from "./registry/registry.ts";
@@ -95,6 +95,7 @@ export async function deploy(services: Services, asked: DeployRequest): Promise<
     const facts = await link.hello();
     await registry.update(agent, { host: { ...facts.host, socket, protocol: facts.protocol, boot_id: boot_id() } });
     services.hosts.set(agent.id, link);
+    set_host_state(services, agent, "connected");
     const launched = await launch(link, launch_spec(services, task, agent, request)).catch((error) => {
       // Only the host's own word says that nothing runs; after any other failure the agent may, and is ended like any other.
       if (error instanceof SupervisorError && error.code === "launch_failed") services.hosts.delete(agent.id);
@@ -182,7 +183,10 @@ function excerpt(prompt: string): string {
   return Buffer.from(text).toString();
 }
 
-/** What a person finds beside the log: everything but the environment. */
+/**
+ * What a person finds beside the log: everything but the environment. From it an agent is known again when the registry was lost, and
+ * by the cookie its processes.
+ */
 function deploy_log(agent: AgentRecord) {
   const {
     id,
@@ -200,6 +204,10 @@ function deploy_log(agent: AgentRecord) {
     started_at,
     tracked_files,
     limits,
+    cgroups,
+    tmux_session,
+    cookie,
+    prompt,
   } = agent;
   return {
     agent_id: id,
@@ -217,6 +225,10 @@ function deploy_log(agent: AgentRecord) {
     started_at,
     tracked_files,
     limits,
+    cgroups,
+    tmux_session,
+    cookie,
+    prompt,
   };
 }
 
@@ -249,6 +261,7 @@ function launch_spec(services: Services, task: Task, agent: AgentRecord, request
     cleanup: agent.cleanup,
     cgroups: agent.cgroups,
     limits: agent.limits,
+    record: { ...agent },
   };
 }
 

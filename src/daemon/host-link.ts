@@ -1,10 +1,11 @@
 /**
  * The daemon's end of a host's control socket. The host is a process of its own that outlives the daemon: when it is slow, a
- * request ends at its deadline; when it is gone, every open request is rejected and `gone` resolves.
+ * request ends at its deadline; when it is gone, every open request is rejected and `gone` resolves. A host that does not keep to
+ * the protocol is hung up on, and `fault` says why; it costs no more memory than one line may have.
  */
 import { once } from "node:events";
 import { createConnection, type Socket } from "node:net";
-import { createInterface } from "node:readline";
+import { z } from "zod";
 import { deferred } from "../contract/deferred.ts";
 import { ERRORS, type ErrorCode, message_of, SupervisorError } from "../contract/errors.ts";
 import {
@@ -15,22 +16,32 @@ import {
   host_message,
   type PaneState,
 } from "../contract/host-protocol.ts";
-import { HOST_PROTOCOL } from "../contract/protocol-version.ts";
+import { HOST_PROTOCOL, OLDEST_HOST_PROTOCOL } from "../contract/protocol-version.ts";
 import type { ClosedReport, ProcessRef } from "../contract/receipt.ts";
+import { line_reader } from "./json-lines.ts";
 
 /** A host answers within a millisecond or two; one that takes this long is stopped or wedged. In ms. */
 const REQUEST_DEADLINE_MS = 10_000;
+/** The longest line holds the facts, with a command line that the kernel limits to some megabytes (execve(2)); JSON may escape it. */
+const LINE_LIMIT = 16 * 1024 * 1024;
 
 type Request = HostRequest extends infer R ? (R extends unknown ? Omit<R, "id"> : never) : never;
+/** What became of a launch that was under way. */
+type LaunchOutcome = { process: ProcessRef } | { failed: string };
 
 export class HostLink {
   readonly gone: Promise<void>;
   /** Resolves with the host's report when it has closed everything. */
   readonly closed: Promise<ClosedReport>;
+  /** Resolves when the host says how a launch went. A host that was launched before the link was made says nothing. */
+  readonly launch: Promise<LaunchOutcome>;
+  stalled: string | null = null;
+  /** Why the host was hung up on, or null. */
+  fault: string | null = null;
   private readonly closed_handle = deferred<ClosedReport>();
+  private readonly launch_handle = deferred<LaunchOutcome>();
   private readonly waiting = new Map<number, { resolve: (value: unknown) => void; reject: (error: Error) => void }>();
   private last_id = 0;
-  stalled: string | null = null;
   /** The host's view, as it last said; null before it said anything, and with a host that never does (protocol 1). */
   pane: PaneState | null = null;
   /** The tmux server that has the host's pane, as far as the host said. */
@@ -44,11 +55,15 @@ export class HostLink {
     private readonly on_event: (event: HostEvent) => void,
   ) {
     this.closed = this.closed_handle.promise;
+    this.launch = this.launch_handle.promise;
     this.gone = new Promise<void>((resolve) => socket.once("close", () => resolve())).then(() => this.hang_up());
     socket.on("error", () => socket.destroy());
-    const lines = createInterface({ input: socket });
-    lines.on("error", () => lines.close());
-    lines.on("line", (line) => this.take(line));
+    const lines = line_reader(
+      LINE_LIMIT,
+      (line) => this.take(line),
+      () => this.refuse(`sent a line of more than ${LINE_LIMIT} characters`),
+    );
+    socket.on("data", (chunk) => lines.push(chunk));
   }
 
   /** Connects. Rejects with the system's error when nobody accepts. */
@@ -58,15 +73,18 @@ export class HostLink {
     return new HostLink(agent_id, socket, on_event);
   }
 
-  /** The host's facts. Every version of the protocol answers this. */
-  async hello(): Promise<HostFacts> {
-    const facts = host_facts.parse(await this.request({ type: "hello", protocol: HOST_PROTOCOL }));
-    if (facts.protocol > HOST_PROTOCOL) {
+  /** The host's facts. Every version of the protocol answers this. Rejects with `protocol_mismatch` when it is not one of ours. */
+  async hello(deadline_ms = REQUEST_DEADLINE_MS): Promise<HostFacts> {
+    const answer = await this.request({ type: "hello", protocol: HOST_PROTOCOL }, deadline_ms);
+    // The version first: of another version the rest need not look as we know it.
+    const { protocol } = parse_answer(this.agent_id, z.looseObject({ protocol: z.int() }), answer);
+    if (protocol > HOST_PROTOCOL || protocol < OLDEST_HOST_PROTOCOL) {
       throw new SupervisorError(
         "protocol_mismatch",
-        `the host of ${facts.agent_id} speaks protocol ${facts.protocol}, this supervisor ${HOST_PROTOCOL}; start a newer supervisor`,
+        `the host of ${this.agent_id} speaks protocol ${protocol}, this supervisor ${OLDEST_HOST_PROTOCOL} to ${HOST_PROTOCOL}; the agent runs on; start ${protocol > HOST_PROTOCOL ? "a newer" : "an older"} supervisor to take it up`,
       );
     }
+    const facts = parse_answer(this.agent_id, host_facts, answer);
     this.stalled = facts.stalled;
     this.take_view(facts);
     if (facts.closed) this.closed_handle.resolve(facts.closed);
@@ -79,7 +97,7 @@ export class HostLink {
     this.tmux_server = tmux_server ?? null;
   }
 
-  request(request: Request): Promise<unknown> {
+  request(request: Request, deadline_ms = REQUEST_DEADLINE_MS): Promise<unknown> {
     const id = ++this.last_id;
     return new Promise((resolve, reject) => {
       const timer = setTimeout(() => {
@@ -87,10 +105,10 @@ export class HostLink {
         reject(
           new SupervisorError(
             "host_failed",
-            `the host of ${this.agent_id} did not answer '${request.type}' in ${REQUEST_DEADLINE_MS} ms`,
+            `the host of ${this.agent_id} did not answer '${request.type}' in ${deadline_ms} ms`,
           ),
         );
-      }, REQUEST_DEADLINE_MS);
+      }, deadline_ms);
       const settle = () => clearTimeout(timer);
       this.waiting.set(id, {
         resolve: (value) => {
@@ -112,21 +130,33 @@ export class HostLink {
   }
 
   private take(line: string): void {
-    let message: ReturnType<typeof host_message.parse>;
+    if (this.socket.destroyed) return;
+    let value: unknown;
     try {
-      message = host_message.parse(JSON.parse(line));
-    } catch {
-      // A host that says what no version says cannot be trusted with the rest either.
-      this.socket.destroy(new Error(`the host of ${this.agent_id} does not speak the protocol`));
+      value = JSON.parse(line);
+    } catch (error) {
+      if (!(error instanceof SyntaxError)) throw error;
+      this.refuse("sent something that is not JSON");
       return;
     }
+    const parsed = host_message.safeParse(value);
+    if (parsed.success) this.hear(parsed.data);
+    else if (!is_unknown_event(value)) this.refuse("sent something that no version of the protocol has");
+  }
+
+  private hear(message: z.infer<typeof host_message>): void {
     if ("event" in message) {
-      if (message.event === "closed") this.closed_handle.resolve(message.report);
+      if (message.event === "closed") {
+        if (message.report.agent_id === this.agent_id) this.closed_handle.resolve(message.report);
+        else this.refuse("reported the end of another agent");
+      }
       if (message.event === "stalled") this.stalled = message.reason;
       if (message.event === "pane") {
         this.pane = message.state;
         this.on_pane(message.state);
       }
+      if (message.event === "launched") this.launch_handle.resolve({ process: message.process });
+      if (message.event === "launch_failed") this.launch_handle.resolve({ failed: message.reason });
       this.on_event(message);
       return;
     }
@@ -142,9 +172,35 @@ export class HostLink {
       );
   }
 
+  /** A host that says what no version says cannot be trusted with the rest either. */
+  private refuse(what: string): void {
+    this.fault ??= `the host of ${this.agent_id} ${what}`;
+    this.socket.destroy();
+  }
+
   private hang_up(): void {
-    for (const { reject } of this.waiting.values())
-      reject(new SupervisorError("host_failed", `the host of ${this.agent_id} went away`));
+    const reason = this.fault ?? `the host of ${this.agent_id} went away`;
+    for (const { reject } of this.waiting.values()) reject(new SupervisorError("host_failed", reason));
     this.waiting.clear();
   }
+}
+
+const EVENTS: ReadonlySet<string> = new Set(
+  host_message.options.flatMap((option) => ("event" in option.shape ? [option.shape.event.value] : [])),
+);
+
+/** An event by a name that we do not know: a newer host's, which we may not need. One that we know, but not so, is a fault. */
+function is_unknown_event(value: unknown): boolean {
+  const name = (value as { event?: unknown } | null)?.event;
+  return typeof name === "string" && !EVENTS.has(name);
+}
+
+function parse_answer<T extends z.ZodType>(agent_id: string, schema: T, answer: unknown): z.output<T> {
+  const parsed = schema.safeParse(answer);
+  if (parsed.success) return parsed.data;
+  const [issue] = parsed.error.issues;
+  throw new SupervisorError(
+    "host_failed",
+    `the host of ${agent_id} does not answer 'hello' with facts (${issue?.path.join(".") || "the whole"}: ${issue?.message})`,
+  );
 }

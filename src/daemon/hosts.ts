@@ -1,7 +1,10 @@
 /** What the daemon does when a host says something, or goes away. */
 import type { AgentRecord } from "../contract/agent.ts";
+import { message_of } from "../contract/errors.ts";
 import type { HostEvent, HostFacts } from "../contract/host-protocol.ts";
+import { type HostState, is_adverse } from "../contract/host-state.ts";
 import type { ClosedReport } from "../contract/receipt.ts";
+import type { EndCause } from "../contract/status.ts";
 import { end_agent } from "./ending/end.ts";
 import type { HostLink } from "./host-link.ts";
 import type { Services } from "./services.ts";
@@ -33,26 +36,48 @@ export function facts_to_remember({ process, cgroups }: HostFacts): Partial<Agen
   return { process, cgroups, containment: cgroups.length > 0 ? "cgroup" : "cookie" };
 }
 
-/** Follows a host to its end: an end that the host begins by itself, or its death, is taken up by the daemon. */
+/** Notes how the daemon stands with a host, and tells of it once when that is bad. */
+export function set_host_state(services: Services, agent: AgentRecord, state: HostState, reason = ""): void {
+  const before = services.host_states.get(agent.id);
+  services.host_states.set(agent.id, { state, reason });
+  if (!is_adverse(state) || before?.state === state) return;
+  services.log.warn(
+    { agent_id: agent.id, host_state: state, reason },
+    "an agent's host cannot be taken up; it is tried again",
+  );
+  services.events.emit({ type: "warning", agent_id: agent.id, message: `its host is ${state}: ${reason}` });
+}
+
+/** Begins an end, or joins it. One that does not finish is logged: a kill, or the next start, tries it again. */
+export function begin_end(services: Services, agent: AgentRecord, cause: EndCause, reason: string): void {
+  end_agent(services, agent, { cause, reason, cleanup: agent.cleanup, grace_ms: agent.grace_ms }).catch((error) => {
+    services.log.error(
+      { agent_id: agent.id, error: message_of(error) },
+      "an end did not finish; it is tried again at the next kill or start",
+    );
+  });
+}
+
+/**
+ * Follows a host to its end: an end that the host begins by itself is taken up. A connection that ends is not yet a host that ended:
+ * that is found out.
+ */
 export function watch_host(services: Services, agent: AgentRecord, link: HostLink): void {
   link.on_pane = (state) => services.panes.note(agent, state);
   if (link.pane) services.panes.note(agent, link.pane);
   if (link.pane === "open" && link.tmux_server) services.tmux.process ??= link.tmux_server;
-  const take_up = (cause: "exited" | "host_lost" | "session_killed" | "kill", reason: string) =>
-    end_agent(services, agent, { cause, reason, cleanup: agent.cleanup, grace_ms: agent.grace_ms }).catch((error) => {
-      services.log.error({ agent_id: agent.id, error: String(error) }, "an end did not finish");
-    });
   void link.closed.then((report) =>
-    take_up(
-      report.cause as "exited",
+    begin_end(
+      services,
+      agent,
+      report.cause,
       is_out_of_memory(report) ? OUT_OF_MEMORY : (REASONS[report.cause] ?? report.cause),
     ),
   );
   void link.gone.then(() => {
     agent.stalled = null;
     if (services.hosts.get(agent.id) === link) services.hosts.delete(agent.id);
-    if (!services.stopping && !services.ends.has(agent.id) && !agent.ended_at)
-      void take_up("host_lost", "its host went away");
+    if (!services.stopping && !services.ends.has(agent.id) && !agent.ended_at) void services.find_host(agent);
   });
 }
 

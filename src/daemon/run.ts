@@ -7,6 +7,7 @@ import { dirname } from "node:path";
 import type { Logger } from "pino";
 import { find_containment } from "../containment/place.ts";
 import type { ConfigPlace } from "../contract/config.ts";
+import type { DaemonInfo } from "../contract/daemon-info.ts";
 import { deferred } from "../contract/deferred.ts";
 import { is_errno, message_of, SupervisorError } from "../contract/errors.ts";
 import {
@@ -22,6 +23,7 @@ import {
 import { is_ended } from "../contract/status.ts";
 import { lsof_version } from "../drivers/lsof.ts";
 import { end_idle_server, server_lives, TMUX_CONFIG, tmux_version } from "../drivers/tmux.ts";
+import { find_host } from "./adopt.ts";
 import { start_server } from "./api/server.ts";
 import { load_config } from "./config/load.ts";
 import { resume_sessions } from "./ending/later.ts";
@@ -70,7 +72,8 @@ export async function start_daemon(options: DaemonOptions): Promise<Daemon> {
   const profiles = make_profiles(loaded);
   await require_programs();
   const workspace = await prepare_workspace(options.workspace);
-  const runtime_dir = await choose_runtime_dir(workspace, options.runtime_base);
+  const before = await read_daemon_info(workspace);
+  const runtime_dir = await choose_runtime_dir(workspace, options.runtime_base, before);
   const socket = daemon_socket(runtime_dir);
   const stop_requested = deferred<string | null>();
   const lock = await lock_workspace(workspace, { socket, runtime_dir, version: VERSION }, (reason) =>
@@ -111,6 +114,9 @@ export async function start_daemon(options: DaemonOptions): Promise<Daemon> {
       readers: new LogReaders(),
       panes,
       hosts: new Map(),
+      host_states: new Map(),
+      searches: new Map(),
+      find_host: (agent) => find_host(services, agent),
       deploys: new Map(),
       ends: new Map(),
       stopping: false,
@@ -121,7 +127,13 @@ export async function start_daemon(options: DaemonOptions): Promise<Daemon> {
     await writeFile(services.tmux.config, TMUX_CONFIG, { flag: "wx", mode: 0o600 });
     await verifier.open(canary_file(runtime_dir), whose_process(services));
     undo.push(() => verifier.close());
-    const { adopted } = await reconcile(services);
+    for (const warning of registry.warnings)
+      services.events.emit({ type: "warning", agent_id: null, message: warning });
+    registry.on_warning = (warning) => {
+      options.log.warn(warning);
+      services.events.emit({ type: "warning", agent_id: null, message: warning });
+    };
+    const adopted = await reconcile(services, before?.boot_id ?? null);
     undo.push(() => panes.close());
     resume_sessions(services);
     remove_leftover_groups(services);
@@ -219,8 +231,7 @@ async function make_directories(path: string): Promise<void> {
 }
 
 /** The directory of the daemon before us while it holds hosts, else the one that follows from the workspace; the temp dir if that is too long. */
-async function choose_runtime_dir(workspace: string, base: string): Promise<string> {
-  const before = await read_daemon_info(workspace);
+async function choose_runtime_dir(workspace: string, base: string, before: DaemonInfo | null): Promise<string> {
   const uid = process.getuid?.() ?? 0;
   const usable = before && state_of(before) !== "alive" && is_runtime_dir(before.runtime_dir, uid);
   if (usable && (await is_ours(before.runtime_dir))) return before.runtime_dir;

@@ -1,7 +1,9 @@
 /** What the parts of the daemon share. Made once, in `run`, and handed around. */
 import type { Logger } from "pino";
 import type { Containment } from "../containment/place.ts";
+import type { AgentRecord } from "../contract/agent.ts";
 import type { SupervisorConfig } from "../contract/config.ts";
+import type { HostState } from "../contract/host-state.ts";
 import type { Receipt } from "../contract/receipt.ts";
 import type { TmuxServer } from "../drivers/tmux.ts";
 import type { EventLog } from "./events.ts";
@@ -36,6 +38,12 @@ export interface Services {
   panes: Panes;
   /** Connections to living hosts, by agent id. */
   hosts: Map<string, HostLink>;
+  /** How things stand with each host, by agent id. */
+  host_states: Map<string, { state: HostState; reason: string }>;
+  /** Searches for hosts under way, by agent id; never rejects. */
+  searches: Map<string, Promise<void>>;
+  /** Finds out what became of an agent's host, and takes the agent up. Here, because an end needs it and it needs ends. */
+  find_host: (agent: AgentRecord) => Promise<void>;
   /** Deploys under way, by agent id; never rejects. */
   deploys: Map<string, Promise<void>>;
   /** Ends under way, by agent id: whoever asks again joins. */

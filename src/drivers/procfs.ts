@@ -87,6 +87,16 @@ export function was_started_with(pid: number, entry: string): boolean {
   return at === 0 || (at > 0 && environ[at - 1] === 0);
 }
 
+/** The arguments a process was started with (proc_pid_cmdline(5)); none when it is gone, or a zombie. For comparing, never for showing. */
+export function arguments_of(pid: number): string[] {
+  try {
+    return readFileSync(`/proc/${pid}/cmdline`, "utf8").split("\0").slice(0, -1);
+  } catch (error) {
+    if (is_errno(error, ...GONE)) return [];
+    throw error;
+  }
+}
+
 let boot: string | undefined;
 
 /** The id of this boot: pids and start times mean nothing in another. */

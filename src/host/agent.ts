@@ -16,7 +16,8 @@ import { View } from "./view.ts";
 const DEFAULT_SIZE: [number, number] = [200, 50];
 
 export interface Agent {
-  spec: LaunchSpec;
+  /** What it was launched with, but for its environment: that is the program's alone from here on. */
+  spec: Omit<LaunchSpec, "env">;
   process: ProcessRef;
   exited: Launched["exited"];
   outputs: Output[];
@@ -130,8 +131,9 @@ export async function start_agent(spec: LaunchSpec, options: AgentOptions): Prom
     const launched = await launch(spec, terminal, { stdout_path: fifo_path, cgroups, must_join });
     await unlink_fifo();
     remove_groups(cgroups.filter((one) => !launched.cgroups.includes(one)));
+    const { env: _env, ...remembered } = spec;
     return {
-      spec,
+      spec: remembered,
       process: launched.process,
       exited: launched.exited,
       outputs,

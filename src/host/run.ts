@@ -35,6 +35,8 @@ export async function run_host(options: HostOptions): Promise<void> {
   const host = process_ref_of(process.pid) as ProcessRef;
   let phase: HostPhase = "waiting";
   let agent: Agent | null = null;
+  /** Set when it was told to end before it was given an agent: it takes none any more. */
+  let takes_none = false;
   /** Resolves when the start of the agent worked or failed. */
   let starting: Promise<void> = Promise.resolve();
   let closed: ClosedReport | null = null;
@@ -61,12 +63,17 @@ export async function run_host(options: HostOptions): Promise<void> {
     pane: agent?.view.state ?? "open",
     tmux_server,
     cgroups: agent?.cgroups ?? [],
+    record: agent?.spec.record ?? null,
   });
 
   async function begin(spec: LaunchSpec): Promise<HostFacts> {
-    if (phase !== "waiting")
-      throw Object.assign(new Error(`the host already runs ${options.agent_id}`), { code: "invalid_request" });
-    phase = "running";
+    if (phase !== "waiting" || takes_none) {
+      const why = takes_none
+        ? `the host of ${options.agent_id} was told to leave`
+        : `the host already runs ${options.agent_id}`;
+      throw Object.assign(new Error(why), { code: takes_none ? "launch_failed" : "invalid_request" });
+    }
+    phase = "launching";
     const started = deferred();
     starting = started.promise;
     try {
@@ -75,8 +82,11 @@ export async function run_host(options: HostOptions): Promise<void> {
         on_stall: (reason) => control.send({ event: "stalled", reason }),
         on_hang_up: () => void judge_hang_up(),
       });
+      phase = "running";
+      control.send({ event: "launched", process: agent.process });
     } catch (error) {
       phase = "waiting";
+      control.send({ event: "launch_failed", reason: (error as Error).message });
       throw Object.assign(error as Error, { code: "launch_failed" });
     } finally {
       started.resolve();
@@ -94,8 +104,12 @@ export async function run_host(options: HostOptions): Promise<void> {
     const deadline = performance.now() + grace_ms;
     if (!agent) {
       // An agent that is just being started is ended as soon as it is there.
-      if (phase === "running") void starting.then(() => end(cause, grace_ms, signal));
-      else launched.resolve();
+      if (phase === "launching") void starting.then(() => end(cause, grace_ms, signal));
+      else {
+        // A launch that is still on its way, from a daemon that died meanwhile, must not be obeyed after this.
+        takes_none = true;
+        launched.resolve();
+      }
       return;
     }
     if (deadline < grace_ends && ended !== null) setTimeout(() => hurry.abort(), grace_ms).unref();
@@ -174,6 +188,9 @@ export async function run_host(options: HostOptions): Promise<void> {
   await control.listen(options.socket);
   try {
     await Promise.race([launched.promise, delay(LAUNCH_DEADLINE_MS, undefined, { ref: true })]);
+    takes_none = true;
+    // A launch that was begun in time is seen through, however slow the disk is.
+    await starting;
     if (agent) await released.promise;
   } finally {
     leaving.abort();

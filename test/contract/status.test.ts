@@ -43,6 +43,36 @@ describe("the lifecycle", () => {
     );
   });
 
+  test("never goes back, and comes to an end by an end alone", () => {
+    const order = (status: AgentStatus) =>
+      is_ended(status) ? 3 : ["deploying", "running", "stopping"].indexOf(status);
+    fc.assert(
+      fc.property(fc.array(event), (events) => {
+        let status: AgentStatus = "deploying";
+        for (const one of events) {
+          const next: AgentStatus = next_status(status, one) ?? status;
+          expect(agent_status.options).toContain(next);
+          expect(order(next)).toBeGreaterThanOrEqual(order(status));
+          if (order(next) > order(status))
+            expect(one.type).toBe(next === "running" ? "launched" : next === "stopping" ? "end_begun" : "ended");
+          status = next;
+        }
+      }),
+    );
+  });
+
+  test("ends in every sequence in which an end is begun and later done", () => {
+    fc.assert(
+      fc.property(fc.array(event), (events) => {
+        const begun = events.findIndex((one) => one.type === "end_begun");
+        const done = begun >= 0 && events.slice(begun).some((one) => one.type === "ended");
+        let status: AgentStatus = "deploying";
+        for (const one of events) status = next_status(status, one) ?? status;
+        expect(is_ended(status)).toBe(done);
+      }),
+    );
+  });
+
   test("calls an exit with code 0 completed, any other exit or a signal failed, a kill terminated", () => {
     const end = (cause: "exited" | "kill" | "host_lost", exit_code: number | null) =>
       next_status("stopping", { type: "ended", cause, exit_code });

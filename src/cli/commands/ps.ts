@@ -1,7 +1,8 @@
 /** `supervisor ps`: agents. */
 import type { Command } from "commander";
 import pretty_ms from "pretty-ms";
-import type { AgentRecord } from "../../contract/agent.ts";
+import { is_adverse } from "../../contract/host-state.ts";
+import type { AgentView } from "../../contract/operations/agents.ts";
 import { one_line } from "../../contract/printable.ts";
 import type { Context } from "../context.ts";
 import { cell, print, print_json, print_table } from "../output.ts";
@@ -23,13 +24,18 @@ export function ps_command(program: Command, context: Context): void {
     });
 }
 
-function ps_row(agent: AgentRecord): string[] {
+function ps_row(agent: AgentView): string[] {
   const ms = (agent.ended_at ? Date.parse(agent.ended_at) : Date.now()) - Date.parse(agent.started_at);
   // An entry of another program may have no start, or what is no date.
   const age = Number.isFinite(ms) ? pretty_ms(Math.max(0, ms), { compact: true }) : "";
+  const status = [
+    agent.status,
+    ...(agent.stalled ? ["stalled"] : []),
+    ...(is_adverse(agent.host_state) ? [`host ${agent.host_state}`] : []),
+  ];
   return [
     cell(agent.id, 80),
-    cell(agent.stalled ? `${agent.status}, stalled` : agent.status, 20),
+    cell(status.join(", "), 40),
     age,
     `${agent.progress} %`,
     cell(agent.command.join(" ") || agent.prompt, 60),

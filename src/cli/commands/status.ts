@@ -4,6 +4,7 @@ import pretty_bytes from "pretty-bytes";
 import pretty_ms from "pretty-ms";
 import type { AgentRecord } from "../../contract/agent.ts";
 import type { Usage } from "../../contract/containment.ts";
+import { is_adverse } from "../../contract/host-state.ts";
 import type { Answer } from "../../contract/operations.ts";
 import { one_line } from "../../contract/printable.ts";
 import type { Context } from "../context.ts";
@@ -27,6 +28,7 @@ function status_text(agent: Answer<"get_agent">): string {
     `  command    ${one_line(agent.command.join(" "))}`,
     `  directory  ${one_line(agent.cwd)}`,
     `  process    ${agent.process?.pid ?? "none"}, host ${agent.host?.pid ?? "none"}, session ${one_line(agent.tmux_session ?? "none")}`,
+    ...(is_adverse(agent.host_state) ? [`  HOST       ${agent.host_state}: ${one_line(agent.host_state_reason)}`] : []),
     ...(agent.pane === "lost"
       ? ["  pane       lost with its tmux server; the agent runs on, and gets another as soon as tmux takes it"]
       : []),

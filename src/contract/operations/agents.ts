@@ -2,6 +2,7 @@
 import { z } from "zod";
 import { agent_mode, agent_record, stdout_kind } from "../agent.ts";
 import { usage } from "../containment.ts";
+import { host_state } from "../host-state.ts";
 import { AGENT_TYPE_PATTERN, TASK_ID_PATTERN } from "../ids.ts";
 import { cleanup_policy, receipt } from "../receipt.ts";
 import { agent_params, define, flag, none } from "./define.ts";
@@ -59,6 +60,10 @@ export const deploy_request = z.strictObject({
 });
 export type DeployRequest = z.infer<typeof deploy_request>;
 
+/** An agent as it is shown: its record, and how the daemon stands with its host, with the reason when that is bad. */
+export const agent_view = agent_record.extend({ host_state, host_state_reason: z.string() });
+export type AgentView = z.infer<typeof agent_view>;
+
 export const kill_options = z.strictObject({
   reason: reason.default("killed on request"),
   grace_ms: grace_ms.optional(),
@@ -82,7 +87,7 @@ export const agents_operations = {
     params: none,
     query: z.strictObject({ all: flag, task: z.string().optional() }),
     body: z.unknown(),
-    response: z.array(agent_record),
+    response: z.array(agent_view),
   }),
   get_agent: define({
     method: "GET",
@@ -91,7 +96,7 @@ export const agents_operations = {
     params: agent_params,
     query: none,
     body: z.unknown(),
-    response: agent_record.extend({ usage: usage.nullable().default(null) }),
+    response: agent_view.extend({ usage: usage.nullable().default(null) }),
   }),
   attach: define({
     method: "GET",

@@ -2,17 +2,18 @@
  * The first half of an end, as the daemon sees it: the host stops, empties, drains and closes, and reports. A host that is
  * stopped is continued; one that does not answer even then is killed, and the daemon ends the agent's processes itself.
  */
-import { readFile, rm } from "node:fs/promises";
+import { rm } from "node:fs/promises";
 import { setTimeout as delay } from "node:timers/promises";
 import { end_family, signal_process } from "../../containment/end-family.ts";
 import { count_oom_kills, end_notes, remove_groups } from "../../containment/groups.ts";
 import { proven_groups } from "../../containment/place.ts";
 import { type AgentRecord, type Ending, is_foreign } from "../../contract/agent.ts";
-import { is_errno, message_of } from "../../contract/errors.ts";
+import { message_of } from "../../contract/errors.ts";
 import { exit_record_path, host_socket, host_stderr, placeholder_pipes } from "../../contract/paths.ts";
-import { type ClosedReport, closed_report } from "../../contract/receipt.ts";
+import type { ClosedReport } from "../../contract/receipt.ts";
 import { boot_id, is_alive, read_process } from "../../drivers/procfs.ts";
 import { kill_session } from "../../drivers/tmux.ts";
+import { read_exit_record } from "../exit-record.ts";
 import type { HostLink } from "../host-link.ts";
 import type { Services } from "../services.ts";
 import { end_session_later } from "./later.ts";
@@ -21,6 +22,13 @@ import { end_session_later } from "./later.ts";
 const ALIVE_CHECK_MS = 15_000;
 /** How long a host may take to leave after it was released, in ms, before it is killed: it has closed everything by then. */
 const LEAVE_DEADLINE_MS = 3_000;
+
+/** How long a host that was continued may take to be found again, in ms: it answers in milliseconds, and the search looks every few seconds. */
+const REACH_MS = 5_000;
+/** How long a host that was told by a signal may take after its agent's grace, in ms: KILL_DEADLINE_MS of the family, the drain's give-up, and its own leave. */
+const LEAVE_BY_SIGNAL_MS = 30_000;
+/** How often is looked whether it has left: nobody tells of the death of another's child. In ms. */
+const LOOK_MS = 20;
 
 export async function close_agent(services: Services, agent: AgentRecord, ending: Ending): Promise<void> {
   const record = exit_record_path(services.registry.task_of(agent).dir, agent.id);
@@ -31,17 +39,47 @@ export async function close_agent(services: Services, agent: AgentRecord, ending
       "this agent was started by another program; its tmux session, if there is one, was not touched",
     );
   } else {
-    const link = services.hosts.get(agent.id);
     ending.closed =
-      (link && (await by_host(services, agent, ending, link))) ??
-      (await read_exit_record(record)) ??
+      (await by_living_host(services, agent, ending)) ??
+      (await read_exit_record(record, agent.id)) ??
       (await by_ourselves(services, agent, ending));
     // The report is on disk here before the host forgets it.
     await services.registry.update(agent, { ending, exit: ending.closed.exit });
-    await release(services, agent, link);
+    await release(services, agent, services.hosts.get(agent.id));
     ending.session_killed = await end_session(services, agent, ending.closed.notes);
   }
   await rm(record, { force: true });
+}
+
+/** Null when the host is gone or had to be killed. A connection that ends is not a host that ended: as long as it lives, it is asked. */
+async function by_living_host(services: Services, agent: AgentRecord, ending: Ending): Promise<ClosedReport | null> {
+  const lives = () => agent.host !== null && agent.host.boot_id === boot_id() && is_alive(agent.host);
+  for (let tries = 0; tries < 2; tries++) {
+    if (!services.hosts.has(agent.id) && lives()) await reach(services, agent);
+    const link = services.hosts.get(agent.id);
+    if (!link) break;
+    const report = await by_host(services, agent, ending, link);
+    if (report) return report;
+  }
+  return lives() ? by_signal(services, agent) : null;
+}
+
+/** A host that is not connected although it lives may be stopped: it is continued, and the search for it is given a moment. */
+async function reach(services: Services, agent: AgentRecord): Promise<void> {
+  if (agent.host) signal_process(agent.host, "SIGCONT");
+  await Promise.race([services.find_host(agent), delay(REACH_MS, undefined, { ref: false })]);
+}
+
+/**
+ * For a host that lives but cannot be spoken with: another version, or its socket was removed. Every version ends its agent on TERM, with
+ * the agent's own grace, and leaves an exit record. Null when it did not leave in time.
+ */
+async function by_signal(services: Services, agent: AgentRecord): Promise<ClosedReport | null> {
+  const { host } = agent;
+  if (!host || !signal_process(host, "SIGTERM")) return null;
+  const deadline = performance.now() + agent.grace_ms + LEAVE_BY_SIGNAL_MS;
+  while (is_alive(host) && performance.now() < deadline) await delay(LOOK_MS);
+  return read_exit_record(exit_record_path(services.registry.task_of(agent).dir, agent.id), agent.id);
 }
 
 /** Null when the host is gone or had to be killed. */
@@ -88,15 +126,6 @@ async function by_host(
     }
   }
   return null;
-}
-
-async function read_exit_record(path: string): Promise<ClosedReport | null> {
-  try {
-    return closed_report.parse(JSON.parse(await readFile(path, "utf8")));
-  } catch (error) {
-    if (is_errno(error, "ENOENT")) return null;
-    throw error;
-  }
 }
 
 /** The host is gone without a word: the agent's processes are found and ended from here. What they had not yet handed over is lost with it. */

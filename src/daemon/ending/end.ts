@@ -28,7 +28,10 @@ export function end_agent(services: Services, agent: AgentRecord, request: EndRe
     hurry(services, agent, request);
     return running;
   }
-  const end = run_end(services, agent, request).finally(() => services.ends.delete(agent.id));
+  const end = run_end(services, agent, request).finally(() => {
+    services.ends.delete(agent.id);
+    services.host_states.delete(agent.id);
+  });
   services.ends.set(agent.id, end);
   return end;
 }

@@ -39,7 +39,7 @@ export function make_receipt(
     signals: closed?.signals ?? [],
     ended_at: new Date().toISOString(),
     amended_at: null,
-    notes: [...(closed?.notes ?? []), ...uneven],
+    notes: [...agent.notes, ...(closed?.notes ?? []), ...uneven],
     containment: closed?.containment ?? agent.containment,
     oom_kills: closed?.oom_kills ?? 0,
   };

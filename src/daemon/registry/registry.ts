@@ -1,12 +1,13 @@
 /** What the supervisor remembers: tasks and their agents. The only writer of the registry files. */
 import { mkdir, readdir, rmdir } from "node:fs/promises";
 import { basename } from "node:path";
-import { type AgentRecord, agent_record, REGISTRY_VERSION } from "../../contract/agent.ts";
+import { type AgentRecord, agent_record, REGISTRY_VERSION, type RegistryFile } from "../../contract/agent.ts";
 import { is_errno, message_of, SupervisorError } from "../../contract/errors.ts";
 import { new_task_id, TASK_ID_PATTERN } from "../../contract/ids.ts";
 import { registry_path, task_dir, task_folders } from "../../contract/paths.ts";
 import { agent_status, type LifecycleEvent, next_status } from "../../contract/status.ts";
 import { Lane, no_answer, within } from "../patience.ts";
+import { recover_agents } from "./recover.ts";
 import { RegistryStore } from "./store.ts";
 
 export interface Task {
@@ -19,13 +20,22 @@ export interface Task {
 /** How long reports are gathered before the registry is written, in ms: a write takes 5 to 20, and a person looks no oftener. */
 const NOTES_MS = 250;
 
+/** How many warnings are kept; whoever edits a running supervisor's registry in a loop must not fill its memory. */
+const WARNINGS_KEPT = 100;
+
 export class Registry {
   private readonly noted = new Map<RegistryStore, NodeJS.Timeout>();
   readonly tasks = new Map<string, Task>();
+  /** Tasks whose registry was left alone, with the reason. Nothing of theirs may be written. */
+  readonly left_alone = new Map<string, string>();
+  /** Everything that a person should know; whoever sets `on_warning` hears of the later ones as they come. */
   readonly warnings: string[] = [];
+  on_warning: (text: string) => void = () => {};
   private making_default: Promise<Task> | null = null;
   /** One at a time: a file system that does not answer holds one call of ours. */
   private readonly making = new Lane(1);
+  /** Tasks that are being made again: several hosts of one task may ask at once. */
+  private readonly restoring = new Map<string, Promise<Task>>();
 
   constructor(
     readonly workspace: string,
@@ -33,36 +43,70 @@ export class Registry {
     private readonly on_failed_note: (error: unknown) => void = () => undefined,
   ) {}
 
-  /** Loads every task of the workspace. A registry that cannot be used is named in `warnings` and left alone. */
+  private readonly warn = (text: string): void => {
+    this.warnings.push(text);
+    if (this.warnings.length > WARNINGS_KEPT) this.warnings.shift();
+    this.on_warning(text);
+  };
+
+  /**
+   * Loads every task of the workspace. A registry that is missing or broken is loaded from its last good copy, and filled up from what
+   * else is on disk; one that must be left alone is named in `warnings` and in `left_alone`.
+   */
   async load(): Promise<void> {
-    for (const name of await readdir(this.workspace)) {
-      if (!TASK_ID_PATTERN.test(name)) continue;
+    for (const entry of await readdir(this.workspace, { withFileTypes: true })) {
+      if (!TASK_ID_PATTERN.test(entry.name)) continue;
       try {
-        await this.load_task(task_dir(this.workspace, name));
+        if (!entry.isDirectory()) throw new Error(`${entry.name} is not a directory; it is left alone`);
+        await this.load_task(task_dir(this.workspace, entry.name));
       } catch (error) {
-        if (!is_errno(error, "ENOENT")) this.warnings.push(message_of(error));
-        else
-          this.warnings.push(
-            `${registry_path(task_dir(this.workspace, name))} is missing or broken, and there is no good copy; the task is left alone`,
-          );
+        this.left_alone.set(entry.name, message_of(error));
+        this.warn(message_of(error));
       }
     }
   }
 
-  private async load_task(dir: string): Promise<void> {
-    const { store, warning } = await RegistryStore.load(registry_path(dir));
-    if (warning) this.warnings.push(warning);
+  private async load_task(dir: string): Promise<Task> {
+    const task_id = basename(dir);
+    const { store, source } = await RegistryStore.load(registry_path(dir), empty_registry(dir), this.warn);
     const agents = new Map<string, AgentRecord>();
-    const kept: unknown[] = [];
-    for (const raw of store.data.agents) {
+    store.data.agents = store.data.agents.map((raw) => {
       const parsed = agent_record.safeParse(raw);
-      if (parsed.success) agents.set(parsed.data.id, parsed.data);
-      else this.warnings.push(`${store.path}: an entry is not an agent and is kept as it is`);
-      kept.push(parsed.success ? parsed.data : raw);
-    }
-    store.data.agents = kept;
+      const usable = parsed.success && !agents.has(parsed.data.id);
+      if (usable) agents.set(parsed.data.id, parsed.data);
+      else this.warn(`${store.path}: an entry is not an agent, or its id is there twice, and is kept as it is`);
+      return usable ? parsed.data : raw;
+    });
     await Promise.all(task_folders(dir).map((folder) => mkdir(folder, { recursive: true, mode: 0o700 })));
-    this.tasks.set(basename(dir), { task_id: basename(dir), dir, store, agents });
+    if (source !== "file") {
+      const found = await recover_agents(dir, new Set(agents.keys()));
+      for (const agent of found) agents.set(agent.id, agent);
+      store.data.agents.push(...found);
+      await store.flush().catch((error) => this.warn(`${store.path}: not written yet: ${message_of(error)}`));
+      this.warn(
+        source === "last_good"
+          ? `${store.path}: the last good copy is used${found.length > 0 ? `; ${found.length} agents that it lacks were found by their files` : ""}`
+          : `${store.path}: there is no good copy; the registry was rebuilt from the task's files (${found.length} agents)`,
+      );
+    }
+    const task = { task_id, dir, store, agents };
+    this.tasks.set(task_id, task);
+    return task;
+  }
+
+  /** The task with this id, made again if its directory was lost. Rejects when its registry is one to be left alone. */
+  async restore_task(task_id: string): Promise<Task> {
+    const known = this.tasks.get(task_id);
+    if (known) return known;
+    const reason = this.left_alone.get(task_id);
+    if (reason !== undefined) throw new SupervisorError("registry_unreadable", reason);
+    this.restoring.set(task_id, this.restoring.get(task_id) ?? this.make_again(task_dir(this.workspace, task_id)));
+    return this.restoring.get(task_id) as Promise<Task>;
+  }
+
+  private async make_again(dir: string): Promise<Task> {
+    await mkdir(dir, { mode: 0o700 });
+    return this.load_task(dir);
   }
 
   /** Makes a task. Durable when it resolves; `timeout` when the workspace's file system does not answer (the task may still come to be). */
@@ -101,17 +145,8 @@ export class Registry {
     now: Date,
     extra: Record<string, unknown>,
   ): Promise<Task> {
-    const store = await RegistryStore.create(registry_path(dir), {
-      task_id,
-      task_description: description,
-      created_at: now.toISOString(),
-      workspace: dir,
-      status: "INITIALIZED",
-      priority: "P2",
-      registry_version: REGISTRY_VERSION,
-      agents: [],
-      ...extra,
-    });
+    const data = { ...empty_registry(dir), task_description: description, created_at: now.toISOString(), ...extra };
+    const store = await RegistryStore.create(registry_path(dir), data, this.warn);
     const task = { task_id, dir, store, agents: new Map() };
     this.tasks.set(task_id, task);
     return task;
@@ -226,4 +261,17 @@ export class Registry {
     agent.status = next;
     await this.update(agent, change);
   }
+}
+
+function empty_registry(dir: string): RegistryFile {
+  return {
+    task_id: basename(dir),
+    task_description: "",
+    created_at: "",
+    workspace: dir,
+    status: "INITIALIZED",
+    priority: "P2",
+    registry_version: REGISTRY_VERSION,
+    agents: [],
+  };
 }

@@ -1,58 +1,148 @@
 /**
- * One registry file: read whole, written whole and durably. The only module that knows lowdb. The daemon is the only writer;
- * a file that somebody broke is set aside, never overwritten, and the last good copy is used.
+ * One registry file: read whole, written whole and durably. The only module that knows lowdb. The daemon is the only writer; a
+ * file that somebody broke or edited is set aside, never overwritten.
+ *
+ * At every moment of a write a good copy is under one of the two names: the version before is copied beside, synced, and becomes the `.bak`
+ * by a rename, and only then the new version takes its place in the same way.
  */
-import { rename } from "node:fs/promises";
+import { createHash } from "node:crypto";
+import { link, lstat, readdir, rename, rm } from "node:fs/promises";
 import { basename, dirname } from "node:path";
 import { type Adapter, Low } from "lowdb";
-import { REGISTRY_VERSION, type RegistryFile, registry_file } from "../../contract/agent.ts";
-import { is_errno, message_of, SupervisorError } from "../../contract/errors.ts";
-import { in_directory, read_in_place, replace_in_place } from "../../drivers/in-place.ts";
+import type { RegistryFile } from "../../contract/agent.ts";
+import { is_errno, SupervisorError } from "../../contract/errors.ts";
+import { in_directory, replace_in_place } from "../../drivers/in-place.ts";
 import { no_answer, PATIENCE_MS, within } from "../patience.ts";
+import { type FileMark, read_registry } from "./reading.ts";
 
 /** How long a change waits at least behind a write that is overdue: it may just be coming back. In ms. */
 const LEAST_MS = 1_000;
 
 const last_good = (path: string) => `${path}.bak`;
+const digest = (text: string | Buffer) => createHash("sha256").update(text).digest("hex");
+
+/** Told of everything a person should know, in one line. */
+export type Warn = (text: string) => void;
 
 /** Durable, and never through a link; the version before is kept beside it. */
 class DurableJson implements Adapter<RegistryFile> {
-  constructor(private readonly path: string) {}
+  /** The file as we read or wrote it last; null when there was none that could be used. */
+  private known: { mark: FileMark; digest: string } | null = null;
 
+  constructor(
+    private readonly path: string,
+    private readonly warn: Warn,
+  ) {}
+
+  /** The registry, or null when it is missing or broken (then it was set aside). Rejects when it must be left alone. */
   async read(): Promise<RegistryFile | null> {
-    try {
-      return parse(this.path, await read_in_place(this.path));
-    } catch (error) {
-      if (is_errno(error, "ENOENT")) return null;
-      throw error;
+    const reading = await read_registry(this.path);
+    switch (reading.kind) {
+      case "good":
+        this.known = { mark: reading.mark, digest: digest(reading.text) };
+        return reading.data;
+      case "missing":
+        this.warn(`${this.path} is missing`);
+        return null;
+      case "broken":
+        this.warn(`${reading.reason}; it was set aside as ${await set_aside(this.path, "broken")}`);
+        return null;
+      case "off_limits":
+        throw new SupervisorError("registry_unreadable", reading.reason);
     }
   }
 
+  /** The last good copy, or null. A broken one is set aside as well: the next write makes a new one in its place. */
+  async read_last_good(): Promise<RegistryFile | null> {
+    const path = last_good(this.path);
+    const reading = await read_registry(path);
+    if (reading.kind === "good") return reading.data;
+    if (reading.kind === "off_limits") throw new SupervisorError("registry_unreadable", reading.reason);
+    if (reading.kind === "broken")
+      this.warn(`${reading.reason}; it was set aside as ${await set_aside(path, "broken")}`);
+    return null;
+  }
+
   async write(data: RegistryFile): Promise<void> {
-    await replace_in_place(this.path, `${JSON.stringify(data, null, 2)}\n`, basename(last_good(this.path)));
+    const text = `${JSON.stringify(data, null, 2)}\n`;
+    const keep = (await this.is_as_we_left_it()) ? basename(last_good(this.path)) : undefined;
+    await replace_in_place(this.path, text, keep);
+    this.known = { mark: mark_of(await look_at(this.path)), digest: digest(text) };
+  }
+
+  /** Looks before each write. What somebody else put there is kept aside, with a warning; true when there is nothing of the kind. */
+  private async is_as_we_left_it(): Promise<boolean> {
+    const { known } = this;
+    const found = await look_at(this.path).catch((error) => {
+      if (is_errno(error, "ENOENT")) return null;
+      throw error;
+    });
+    if (!found) {
+      if (known) this.warn(`${this.path} was removed while the supervisor runs; it is written again`);
+      return false;
+    }
+    const mark = mark_of(found);
+    const same = known?.mark.ino === mark.ino && known.mark.mtime === mark.mtime && known.mark.size === mark.size;
+    if (same) return true;
+    const reading = await read_registry(this.path);
+    // Touched, or put back as it was: nothing would be lost.
+    if (reading.kind === "good" && digest(reading.text) === known?.digest) return true;
+    const aside = await set_aside(this.path, "edited");
+    this.warn(
+      `${this.path} was changed by somebody else while the supervisor runs; the change is kept as ${aside} and not taken over (stop the supervisor before you edit)`,
+    );
+    return false;
   }
 }
 
-function parse(path: string, text: string): RegistryFile {
-  let value: unknown;
-  try {
-    value = JSON.parse(text);
-  } catch (error) {
-    throw new SupervisorError("registry_unreadable", `${path} is not JSON: ${message_of(error)}`, { cause: "broken" });
-  }
-  const parsed = registry_file.safeParse(value);
-  if (!parsed.success)
-    throw new SupervisorError("registry_unreadable", `${path} is not a registry: ${parsed.error.issues[0]?.message}`, {
-      cause: "broken",
-    });
-  if (parsed.data.registry_version > REGISTRY_VERSION) {
-    throw new SupervisorError(
-      "registry_unreadable",
-      `${path} was written by a newer supervisor (version ${parsed.data.registry_version}); it is left alone`,
-    );
-  }
-  return parsed.data;
+function mark_of(facts: { ino: bigint; mtimeNs: bigint; size: bigint }): FileMark {
+  return { ino: facts.ino, mtime: facts.mtimeNs, size: facts.size };
 }
+
+/** A file's facts, without following a link. */
+function look_at(path: string) {
+  return in_directory(dirname(path), (at) => lstat(at(basename(path)), { bigint: true }));
+}
+
+/**
+ * Keeps a file under a name of its own, which is returned; nothing that was set aside before is lost. A broken one leaves its old name;
+ * an edited one keeps it until the next version takes its place, so that there is no moment without a registry.
+ */
+function set_aside(path: string, why: "broken" | "edited"): Promise<string> {
+  const name = basename(path);
+  const stem = `${name}.${why}-${new Date().toISOString().replaceAll(":", "")}`;
+  return in_directory(dirname(path), async (at) => {
+    for (let count = 0; ; count++) {
+      const aside = count === 0 ? stem : `${stem}-${count}`;
+      try {
+        await link(at(name), at(aside));
+        if (why === "broken") await rm(at(name));
+        return aside;
+      } catch (error) {
+        if (is_errno(error, "EEXIST")) continue;
+        // File systems without hard links (FAT, some network mounts), and a directory: link(2).
+        if (!is_errno(error, "EPERM", "ENOTSUP", "EOPNOTSUPP", "ENOSYS", "EMLINK")) throw error;
+      }
+      await rename(at(name), at(`${aside}-moved`));
+      return `${aside}-moved`;
+    }
+  });
+}
+
+/** Removes what a daemon that was killed in the middle of a write left beside the registry. Only under the workspace's lock. */
+function sweep_temporaries(path: string): Promise<void> {
+  const name = basename(path);
+  return in_directory(dirname(path), async (at) => {
+    for (const one of await readdir(at("."))) {
+      // The numbers are of write-file-atomic, which wrote registries once.
+      const ours = one.startsWith(`${name}.`) && /^(new|bak\.new|\d+)$/.test(one.slice(name.length + 1));
+      if (ours) await rm(at(one), { force: true });
+    }
+  });
+}
+
+/** Where a registry's data came from. */
+export type Source = "file" | "last_good" | "nothing";
 
 export class RegistryStore {
   private readonly db: Low<RegistryFile>;
@@ -63,35 +153,38 @@ export class RegistryStore {
 
   private constructor(
     readonly path: string,
+    adapter: DurableJson,
     defaults: RegistryFile,
   ) {
-    this.db = new Low(new DurableJson(path), defaults);
+    this.db = new Low(adapter, defaults);
   }
 
   get data(): RegistryFile {
     return this.db.data;
   }
 
-  static async create(path: string, data: RegistryFile): Promise<RegistryStore> {
-    const store = new RegistryStore(path, data);
+  static async create(path: string, data: RegistryFile, warn: Warn): Promise<RegistryStore> {
+    const store = new RegistryStore(path, new DurableJson(path, warn), data);
     await store.db.write();
     return store;
   }
 
-  /** Loads a registry, or its last good copy when it is broken. Returns what had to be done as `warning`. */
-  static async load(path: string): Promise<{ store: RegistryStore; warning: string | null }> {
-    const store = new RegistryStore(path, registry_file.parse({ task_id: "" }));
-    try {
-      await store.db.read();
-      return { store, warning: null };
-    } catch (error) {
-      if (!(error instanceof SupervisorError) || error.cause !== "broken") throw error;
-      const aside = `${path}.broken-${new Date().toISOString().replaceAll(":", "")}`;
-      store.db.data = parse(last_good(path), await read_in_place(last_good(path)));
-      await in_directory(dirname(path), (at) => rename(at(basename(path)), at(basename(aside))));
-      await store.db.write();
-      return { store, warning: `${error.message}; it was set aside as ${aside} and the last good copy is used` };
-    }
+  /**
+   * Loads a registry; its last good copy when it is missing or broken; `defaults` when there is no copy either. The last two are not yet
+   * on disk. Rejects with `registry_unreadable`, and touches nothing, when the file is of a newer version or cannot be read.
+   */
+  static async load(
+    path: string,
+    defaults: RegistryFile,
+    warn: Warn,
+  ): Promise<{ store: RegistryStore; source: Source }> {
+    await sweep_temporaries(path);
+    const adapter = new DurableJson(path, warn);
+    const store = new RegistryStore(path, adapter, defaults);
+    const own = await adapter.read();
+    const found = own ?? (await adapter.read_last_good());
+    if (found) store.db.data = found;
+    return { store, source: own ? "file" : found ? "last_good" : "nothing" };
   }
 
   /**

@@ -1,7 +1,7 @@
-import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { link, mkdir, mkdtemp, readdir, readFile, rename, rm, symlink, utimes, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterEach, beforeEach, expect, test, vi } from "vitest";
+import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { Registry } from "../../../src/daemon/registry/registry.ts";
 
 const TASK = "TASK-20251029-225319-45548b6a";
@@ -33,6 +33,8 @@ beforeEach(async () => {
 });
 afterEach(() => rm(workspace, { recursive: true }));
 
+const named = async (part: string) => (await readdir(join(workspace, TASK))).filter((name) => name.includes(part));
+
 async function load(): Promise<Registry> {
   const registry = new Registry(workspace);
   await registry.load();
@@ -63,12 +65,175 @@ test("a broken registry is set aside with a clear message, and the last good cop
   expect((await readdir(join(workspace, TASK))).filter((name) => name.includes(".broken-"))).toHaveLength(1);
 });
 
-test("a broken registry without a good copy, and one of a newer version, are left alone", async () => {
-  await writeFile(path(), "nonsense");
-  expect((await load()).warnings.join()).toMatch(/left alone/);
-  expect(await readFile(path(), "utf8")).toBe("nonsense");
-  await writeFile(path(), JSON.stringify({ ...seed_registry, registry_version: 99 }));
-  expect((await load()).warnings.join()).toMatch(/newer supervisor/);
+const BROKEN: [what: string, text: string][] = [
+  ["empty", ""],
+  ["blank", "\n \n"],
+  ["cut short", JSON.stringify(seed_registry).slice(0, -20)],
+  ["no JSON", "nonsense"],
+  ["binary", "\u0000\u0001\ufffd"],
+  ["null", "null"],
+  ["a list", "[]"],
+  ["without a task", '{"agents":[]}'],
+  ["with agents of a wrong type", `{"task_id":"${TASK}","agents":{}}`],
+];
+
+describe.each(BROKEN)("a registry that is %s", (_what, text) => {
+  test("is set aside, and the last good copy is used", async () => {
+    await writeFile(path(), text);
+    await writeFile(`${path()}.bak`, JSON.stringify(seed_registry));
+    const registry = await load();
+    expect(registry.find("builder")).toMatchObject({ progress: 10 });
+    expect(registry.warnings.join()).toMatch(/set aside as .*last good copy/);
+    const [aside] = await named(".broken-");
+    expect(await readFile(join(workspace, TASK, aside as string), "utf8")).toBe(text);
+    expect(JSON.parse(await readFile(path(), "utf8")).agents).toHaveLength(2);
+  });
+
+  test("and whose last good copy is broken as well, is rebuilt; both are set aside", async () => {
+    await writeFile(path(), text);
+    await writeFile(`${path()}.bak`, "also broken");
+    const registry = await load();
+    expect(registry.task(TASK).agents.size).toBe(0);
+    expect(registry.warnings.join()).toMatch(/no good copy; the registry was rebuilt/);
+    expect(await named(".broken-")).toHaveLength(2);
+    expect((await load()).warnings).toEqual([]);
+  });
+});
+
+test("a missing registry is loaded from the last good copy, with a warning, and is never an empty task", async () => {
+  await writeFile(`${path()}.bak`, JSON.stringify(seed_registry));
+  const registry = await load();
+  expect(registry.find("builder")).toMatchObject({ progress: 10 });
+  expect(registry.warnings.join()).toMatch(/is missing.*last good copy is used/);
+  expect((await load()).warnings).toEqual([expect.stringContaining("not an agent")]);
+});
+
+test("a registry of a newer version, a link, and one that is no file are left alone, and nothing of theirs is written", async () => {
+  const newer = JSON.stringify({ registry_version: 99, agents: "of another shape" });
+  await writeFile(path(), newer);
+  await writeFile(`${path()}.bak`, "whatever");
+  const registry = await load();
+  expect(registry.warnings.join()).toMatch(/newer supervisor \(version 99\); it is left alone/);
+  expect(registry.tasks.size).toBe(0);
+  await expect(registry.restore_task(TASK)).rejects.toThrow(/newer supervisor/);
+  expect(await readFile(path(), "utf8")).toBe(newer);
+  expect(await readFile(`${path()}.bak`, "utf8")).toBe("whatever");
+
+  await rename(path(), join(workspace, "elsewhere"));
+  await symlink(join(workspace, "elsewhere"), path());
+  expect((await load()).warnings.join()).toMatch(/it is a link.*it was left alone/);
+  await rm(path());
+  await mkdir(path());
+  expect((await load()).warnings.join()).toMatch(/is not the file.*it was left alone/);
+});
+
+test("a crash between the two steps of a write is recovered: the copy is whole, and what was half written is swept", async () => {
+  await writeFile(path(), JSON.stringify(seed_registry));
+  // Killed after the copy got its second name; and, another time, in the middle of the new version.
+  await link(path(), `${path()}.bak`);
+  await link(path(), `${path()}.bak.new`);
+  await writeFile(`${path()}.123456789`, '{"task_id":');
+  const registry = await load();
+  expect(await readdir(join(workspace, TASK))).not.toContain("AGENT_REGISTRY.json.123456789");
+  await registry.update(registry.find("builder"), { progress: 11 });
+  await registry.update(registry.find("builder"), { progress: 12 });
+  const progress = async (name: string) => JSON.parse(await readFile(name, "utf8")).agents[0].progress;
+  expect([await progress(path()), await progress(`${path()}.bak`)]).toEqual([12, 11]);
+  expect(await named(".new")).toEqual([]);
+});
+
+describe("a registry that somebody changes while the supervisor runs", () => {
+  let registry: Registry;
+  beforeEach(async () => {
+    await writeFile(path(), JSON.stringify(seed_registry));
+    registry = await load();
+    await registry.update(registry.find("builder"), { progress: 20 });
+    registry.warnings.length = 0;
+  });
+
+  test.each([
+    ["in place", (text: string) => writeFile(path(), text)],
+    [
+      "as editors do, by a new file in its place",
+      async (text: string) => {
+        await writeFile(`${path()}~`, text);
+        await rename(`${path()}~`, path());
+      },
+    ],
+  ])("%s is kept aside with a warning, and the supervisor goes on with what it knows", async (_how, edit) => {
+    const edited = JSON.stringify({ ...seed_registry, task_description: "edited" });
+    await edit(edited);
+    await registry.update(registry.find("builder"), { progress: 30 });
+    expect(registry.warnings.join()).toMatch(/changed by somebody else.*kept as .*\.edited-/);
+    const [aside] = await named(".edited-");
+    expect(await readFile(join(workspace, TASK, aside as string), "utf8")).toBe(edited);
+    expect(JSON.parse(await readFile(path(), "utf8"))).toMatchObject({
+      task_description: "old",
+      agents: [{ progress: 30 }, "not an agent"],
+    });
+    expect(JSON.parse(await readFile(`${path()}.bak`, "utf8")).task_description).toBe("old");
+    await registry.update(registry.find("builder"), { progress: 40 });
+    expect(registry.warnings).toHaveLength(1);
+  });
+
+  test("by removing it is written again, with a warning", async () => {
+    await rm(path());
+    await registry.update(registry.find("builder"), { progress: 30 });
+    expect(registry.warnings.join()).toMatch(/was removed/);
+    expect(JSON.parse(await readFile(path(), "utf8")).agents[0].progress).toBe(30);
+  });
+
+  test("by touching it alone is no change", async () => {
+    await utimes(path(), new Date(), new Date(0));
+    await registry.update(registry.find("builder"), { progress: 30 });
+    expect(registry.warnings).toEqual([]);
+    expect(await named(".edited-")).toEqual([]);
+  });
+});
+
+describe("a registry that is lost altogether is rebuilt from the task's files:", () => {
+  const id = "builder-232257-348f75";
+  const dir = () => join(workspace, TASK);
+  beforeEach(async () => {
+    for (const folder of ["logs", "exits", "trash"]) await mkdir(join(dir(), folder));
+  });
+  const deploy_log = (more: object) =>
+    writeFile(join(dir(), "logs", `deploy_${id}.json`), JSON.stringify({ agent_id: id, command: ["x"], ...more }));
+
+  test("a deploy log with a cookie is an agent of ours, and its paths count only inside the task", async () => {
+    await deploy_log({ cookie: "c", mode: "interactive", tracked_files: { extra: "/etc/passwd" }, cleanup: "delete" });
+    const agent = (await load()).find(id);
+    expect(agent).toMatchObject({ status: "running", cookie: "c", mode: "interactive", type: "builder" });
+    // It may have been told to keep its files: what can be kept is kept.
+    expect(agent.cleanup).toBe("archive");
+    expect(Object.values(agent.tracked_files).every((file) => file.startsWith(dir()))).toBe(true);
+    expect(agent.notes.join()).toContain("rebuilt");
+  });
+
+  test("files that merely have an agent's name are listed as another program's", async () => {
+    await writeFile(join(dir(), "logs", `${id}_stream.jsonl`), "{}\n");
+    await deploy_log({});
+    expect((await load()).find(id)).toMatchObject({ status: "unknown", cookie: null });
+  });
+
+  test("an exit record is an agent of ours, and so is a file in trash no other agent", async () => {
+    const report = {
+      agent_id: id,
+      cause: "exited",
+      exit: { code: 0, signal: null, at: null },
+      signals: [],
+      processes_ended: [],
+      survivors: [],
+      streams: [],
+      duration_ms: {},
+      notes: [],
+    };
+    await writeFile(join(dir(), "exits", `${id}.json`), JSON.stringify(report));
+    await writeFile(join(dir(), "trash", `${id}_terminal.log`), "x");
+    const agent = (await load()).find(id);
+    expect(agent).toMatchObject({ status: "running", cookie: expect.any(String) });
+    expect(agent.tracked_files.terminal_log).toBe(join(dir(), "logs", `${id}_terminal.log`));
+  });
 });
 
 test("a burst of changes is written in a few writes, each durable when its call resolves", async () => {

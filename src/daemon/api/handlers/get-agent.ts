@@ -4,10 +4,11 @@ import { type AgentRecord, is_foreign } from "../../../contract/agent.ts";
 import { is_ended } from "../../../contract/status.ts";
 import type { Services } from "../../services.ts";
 import type { Handler } from "../handler.ts";
+import { view } from "../view.ts";
 
 export const get_agent: Handler<"get_agent"> = async (services, { params }) => {
   const agent = services.registry.find(params.agent);
-  return { ...agent, usage: usage_of(services, agent) };
+  return { ...view(services, agent), usage: usage_of(services, agent) };
 };
 
 /** Null for an agent that has no living process of ours. */

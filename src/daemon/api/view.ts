@@ -1,0 +1,15 @@
+/** An agent as the API shows it: its record, and how things stand with its host at this moment. */
+import { type AgentRecord, is_foreign } from "../../contract/agent.ts";
+import type { AgentView } from "../../contract/operations/agents.ts";
+import { is_ended } from "../../contract/status.ts";
+import type { Services } from "../services.ts";
+
+export function view(services: Services, agent: AgentRecord): AgentView {
+  const { state, reason } = state_of(services, agent);
+  return { ...agent, host_state: state, host_state_reason: reason };
+}
+
+function state_of(services: Services, agent: AgentRecord) {
+  if (is_foreign(agent) || is_ended(agent.status)) return { state: "none" as const, reason: "" };
+  return services.host_states.get(agent.id) ?? { state: "starting" as const, reason: "" };
+}
