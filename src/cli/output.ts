@@ -60,6 +60,7 @@ export function receipt_text(receipt: Receipt): string {
   const how = exit.signal ? `by ${exit.signal}` : exit.code === null ? "nobody saw how" : `exit code ${exit.code}`;
   const lines = [
     `${one_line(receipt.agent_id)}  ${receipt.status} (${one_line(how)}): ${one_line(receipt.reason)}`,
+    ...outcome_lines(receipt),
     `  processes  ${cleanup.processes_ended.length} ended${cleanup.survivors.length > 0 ? `, SURVIVORS: ${cleanup.survivors.map((one) => `${one_line(one.command)} (${one.pid})`).join(", ")}` : ", none left"}`,
     `  session    ${receipt.session_killed ? "gone" : "not ended by us"}`,
     `  output     ${cleanup.bytes_logged} bytes logged of ${cleanup.bytes_read} read`,
@@ -87,4 +88,19 @@ export function receipt_text(receipt: Receipt): string {
   for (const file of cleanup.files_failed) lines.push(`  failed     ${one_line(file.path)}: ${one_line(file.error)}`);
   for (const note of receipt.notes) lines.push(`  note       ${one_line(note)}`);
   return lines.join("\n");
+}
+
+/** Shown where more than the exit says something. */
+function outcome_lines({ outcome }: Receipt): string[] {
+  if (!outcome || (!outcome.report && !outcome.result_event)) return [];
+  const said = {
+    "its exit": outcome.exit,
+    "its report": outcome.report,
+    "its stream": outcome.result_event?.status ?? null,
+  };
+  const words = Object.entries(said).flatMap(([who, word]) => (word ? [`${who} says ${word}`] : []));
+  const by = { exit: "its exit", report: "its report", result_event: "its stream", cause: "what ended it" }[
+    outcome.decided_by
+  ];
+  return [`  outcome    ${words.join(", ")}${outcome.agrees ? "" : `; they do not agree: ${by} counts`}`];
 }

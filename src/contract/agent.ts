@@ -1,6 +1,6 @@
 import { z } from "zod";
 import { cgroup_ref, containment_mode, limits, NO_LIMITS } from "./containment.ts";
-import { cleanup_policy, closed_report, end_step, exit_status, process_ref, receipt } from "./receipt.ts";
+import { cleanup_policy, closed_report, end_step, exit_status, process_ref, receipt, result_said } from "./receipt.ts";
 import { end_cause } from "./status.ts";
 
 /** How the agent's terminal is set up: `headless` is byte-exact (raw, no echo, stdin from the prompt file); `interactive` is a normal terminal. */
@@ -35,6 +35,8 @@ export const ending = z.object({
   step: end_step,
   closed: closed_report.nullable(),
   session_killed: z.boolean(),
+  /** Read from the log when it was closed. */
+  result_event: result_said.nullable().default(null),
   set_aside: z.array(set_aside_file),
   files_failed: z.array(z.object({ path: z.string(), error: z.string() })),
   duration_ms: z.partialRecord(end_step, z.number().nonnegative()),

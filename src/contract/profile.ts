@@ -18,11 +18,13 @@ const scalar = z.union([z.string(), z.number(), z.boolean(), z.null()]);
 export const event_condition = z
   .record(z.string(), z.union([scalar, z.array(scalar)]))
   .refine((condition) => Object.keys(condition).length > 0, "must name at least one field");
+export type EventCondition = z.infer<typeof event_condition>;
 
 export const result_event = z.strictObject({
   completed: z.array(event_condition).default([]).describe("events that say the work is done"),
   failed: z.array(event_condition).default([]).describe("events that say it failed; looked at first"),
 });
+export type ResultEvent = z.infer<typeof result_event>;
 
 /** What a config file may say of a profile. All optional: what it does not say comes from a file of less weight, or from the shipped one. */
 export const profile_settings = z.strictObject({

@@ -100,6 +100,34 @@ export const cleanup_report = z.object({
 });
 export type CleanupReport = z.infer<typeof cleanup_report>;
 
+/** What somebody says of the agent's work. */
+const work = z.enum(["completed", "failed"]);
+
+/**
+ * What the last result event in the agent's stream said. `event`: the condition of the profile that it fits, and nothing the agent
+ * printed. `declared`: by the agent's own profile; otherwise it was told by its looks and is only noted.
+ */
+export const result_said = z.object({
+  status: work,
+  event: z.record(z.string(), z.unknown()),
+  declared: z.boolean(),
+});
+export type ResultSaid = z.infer<typeof result_said>;
+
+/** Who said what of the agent's work, and whose word became the status. */
+export const outcome = z.object({
+  /** Its exit code; null where nobody saw it, or the agent was sent a signal. */
+  exit: work.nullable(),
+  /** Its own report of progress that began the end. */
+  report: work.nullable(),
+  result_event: result_said.nullable(),
+  /** `cause`: it was killed or lost, whatever the others say. */
+  decided_by: z.enum(["exit", "report", "result_event", "cause"]),
+  /** Nobody contradicts another. */
+  agrees: z.boolean(),
+});
+export type Outcome = z.infer<typeof outcome>;
+
 /** The proof of an end. Its first seven fields are the answer that the seed's `kill_real_agent` gave. */
 export const receipt = z.object({
   success: z.boolean(),
@@ -111,6 +139,8 @@ export const receipt = z.object({
   cleanup: cleanup_report,
   cause: end_cause,
   exit: exit_status,
+  /** Null in receipts that were written before there was one. */
+  outcome: outcome.nullable().default(null),
   signals: z.array(sent_signal),
   ended_at: z.string(),
   /** Set when a deferred file was dealt with after the receipt was written. */

@@ -20,7 +20,7 @@ export type EndCause = z.infer<typeof end_cause>;
 export type LifecycleEvent =
   | { type: "launched" }
   | { type: "end_begun"; cause: EndCause }
-  | { type: "ended"; cause: EndCause; exit_code: number | null };
+  | { type: "ended"; cause: EndCause; exit_code: number | null; failed_result?: boolean };
 
 type EventType = LifecycleEvent["type"];
 type Transition = AgentStatus | "stay" | "refuse" | "by_cause";
@@ -40,11 +40,14 @@ export const LIFECYCLE = {
   lost: { launched: "refuse", end_begun: "stay", ended: "stay" },
 } as const satisfies Record<AgentStatus, Record<EventType, Transition>>;
 
-/** The status an end leads to. An exit is judged by its code; a signal (no code) is a failure. */
-export function final_status(cause: EndCause, exit_code: number | null): AgentStatus {
+/**
+ * The status an end leads to. An exit is judged by its code; a signal (no code) is a failure. `failed_result`: the agent's stream ended
+ * with what its profile calls a failure; some programs leave with 0 all the same.
+ */
+export function final_status(cause: EndCause, exit_code: number | null, failed_result = false): AgentStatus {
   switch (cause) {
     case "exited":
-      return exit_code === 0 ? "completed" : "failed";
+      return exit_code === 0 && !failed_result ? "completed" : "failed";
     case "reported_completed":
       return "completed";
     case "reported_failed":
@@ -63,7 +66,8 @@ export function next_status(status: AgentStatus, event: LifecycleEvent): AgentSt
   const transition: Transition = LIFECYCLE[status][event.type];
   if (transition === "refuse") return null;
   if (transition === "stay") return status;
-  if (transition === "by_cause") return event.type === "ended" ? final_status(event.cause, event.exit_code) : null;
+  if (transition === "by_cause")
+    return event.type === "ended" ? final_status(event.cause, event.exit_code, event.failed_result) : null;
   return transition;
 }
 

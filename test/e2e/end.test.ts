@@ -195,7 +195,7 @@ describe("an end", () => {
   });
 
   test("begun by the agent's report of completion archives its files", async () => {
-    const agent = await supervisor.deploy({ command: [fixture("idles")] });
+    const agent = await supervisor.deploy({ command: [fixture("idles")], grace_ms: 300 });
     await supervisor.client.call("progress", {
       params: { agent: agent.id },
       body: { status: "completed", message: "done", progress: 100 },

@@ -17,6 +17,7 @@ import { read_exit_record } from "../exit-record.ts";
 import type { HostLink } from "../host-link.ts";
 import type { Services } from "../services.ts";
 import { end_session_later } from "./later.ts";
+import { wait_to_leave } from "./leave.ts";
 
 /** How often a host that is ending its agent is asked whether it still answers, in ms. A full disk may keep it busy for hours. */
 const ALIVE_CHECK_MS = 15_000;
@@ -93,6 +94,7 @@ async function by_host(
   // A host in tmux's own pane is continued by tmux; one whose tmux server died is not, and would cost its deadline first.
   if (agent.host && read_process(agent.host.pid)?.state === "T") signal_process(agent.host, "SIGCONT");
   const ask = () => link.request({ type: "stop", cause: ending.cause, signal: "SIGTERM", grace_ms: ending.grace_ms });
+  await wait_to_leave(link, ending);
   try {
     await ask();
     for (;;) {

@@ -8,6 +8,7 @@ import type { CleanupPolicy, EndStep, Receipt } from "../../contract/receipt.ts"
 import { agent_status, type EndCause, final_status, is_ended } from "../../contract/status.ts";
 import type { Services } from "../services.ts";
 import { close_agent } from "./close.ts";
+import { find_result, outcome_of } from "./outcome.ts";
 import { make_receipt } from "./receipt.ts";
 import { remove_files } from "./remove.ts";
 import { set_aside } from "./set-aside.ts";
@@ -54,6 +55,7 @@ async function run_end(services: Services, agent: AgentRecord, request: EndReque
     step: "stop",
     closed: null,
     session_killed: false,
+    result_event: null,
     set_aside: [],
     files_failed: [],
     duration_ms: {},
@@ -71,15 +73,18 @@ async function run_end(services: Services, agent: AgentRecord, request: EndReque
   };
 
   if (!ending.closed) await step("stop", "closing", () => close_agent(services, agent, ending));
+  ending.result_event ??= await find_result(services, agent, ending);
   await services.readers.close(agent.id);
   await step("set_aside", "closing", () => set_aside(registry.task_of(agent).dir, agent, ending));
   const verdicts = await step("verify", "verifying", () => verify_files(services.verifier, agent, ending));
   const files = await step("remove", "removing", () => remove_files(registry.task_of(agent).dir, ending, verdicts));
-  const status = final_status(ending.cause, ending.closed?.exit.code ?? null);
-  const receipt = make_receipt(agent, ending, files, status, performance.now() - began);
+  const outcome = outcome_of(agent, ending);
+  const failed_result = outcome.decided_by === "result_event";
+  const status = final_status(ending.cause, ending.closed?.exit.code ?? null, failed_result);
+  const receipt = { ...make_receipt(agent, ending, files, status, performance.now() - began), outcome };
   await registry.advance(
     agent,
-    { type: "ended", cause: ending.cause, exit_code: receipt.exit.code },
+    { type: "ended", cause: ending.cause, exit_code: receipt.exit.code, failed_result },
     {
       receipt,
       exit: receipt.exit,

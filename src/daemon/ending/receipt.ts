@@ -10,7 +10,7 @@ export function make_receipt(
   files: RemovedFiles,
   status: AgentStatus,
   total_ms: number,
-): Receipt {
+): Omit<Receipt, "outcome"> {
   const closed = ending.closed;
   const streams = closed?.streams ?? [];
   const sum = (pick: (one: (typeof streams)[number]) => number) => streams.reduce((total, one) => total + pick(one), 0);

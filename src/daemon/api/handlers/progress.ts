@@ -33,6 +33,8 @@ export const progress: Handler<"progress"> = async (services, { params, body }) 
       cleanup: agent.cleanup,
       grace_ms: agent.grace_ms,
     }).catch((error) => services.log.error({ agent_id: agent.id, error: String(error) }, "an end did not finish"));
+    // The answer promises that the report counts: the end that it began is on disk, whatever becomes of this daemon.
+    await services.registry.update(agent, {});
   }
   return { success: true, own_update, coordination_info: book.coordination(agent.id) };
 };
