@@ -44,7 +44,10 @@ export async function run_cli({ argv, env, cwd }: Invocation): Promise<number> {
     cwd,
     workspace: () => workspace_of(options().workspace, env, cwd),
     // An explicit workspace is asked for; the socket in the environment is that of the agent one is in.
-    client: () => discover(context.workspace(), options().workspace ? undefined : env.SUPERVISOR_SOCKET),
+    client: () =>
+      discover(context.workspace(), options().workspace ? undefined : env.SUPERVISOR_SOCKET, (text) =>
+        process.stderr.write(`supervisor: ${text}\n`),
+      ),
     json: () => options().json,
     exit_code: (code) => {
       exit_code = code;

@@ -5,9 +5,14 @@
 import { request as http_request, type IncomingMessage } from "node:http";
 import { ERRORS, type ErrorCode, is_errno, message_of, SupervisorError } from "../contract/errors.ts";
 import { type Answer, type CallRequest, OPERATIONS, type OperationName } from "../contract/operations.ts";
+import { type Patience, watch_silence } from "./silence.ts";
 
 export class Client {
-  constructor(readonly socket: string) {}
+  /** With `patience`, a daemon that does not answer at all is said, and given up after a while; without, it is waited for. */
+  constructor(
+    readonly socket: string,
+    private readonly patience?: Patience,
+  ) {}
 
   /** Calls an operation. Rejects with the daemon's own error. */
   async call<N extends OperationName>(name: N, request: CallRequest<N> = {}): Promise<Answer<N>> {
@@ -23,6 +28,7 @@ export class Client {
   private async open<N extends OperationName>(name: N, request: CallRequest<N>): Promise<IncomingMessage> {
     const { method } = OPERATIONS[name];
     const body = method === "POST" ? to_json(request.body ?? {}) : undefined;
+    let stop_watching = () => {};
     const response = await new Promise<IncomingMessage>((resolve, reject) => {
       const outgoing = http_request(
         {
@@ -35,7 +41,13 @@ export class Client {
       );
       outgoing.once("error", (error) => reject(this.unreachable(error)));
       outgoing.end(body);
-    });
+      if (!this.patience) return;
+      // Whoever waits for an agent's end waits for as long as that takes.
+      stop_watching = watch_silence(this.socket, this.patience, name === "wait", (error) => {
+        reject(error);
+        outgoing.destroy();
+      });
+    }).finally(() => stop_watching());
     if ((response.statusCode ?? 500) < 400) return response;
     throw to_error(await text_of(response));
   }

@@ -6,8 +6,15 @@ import { is_errno, message_of, SupervisorError } from "../contract/errors.ts";
 import { daemon_file } from "../contract/paths.ts";
 import { Client, no_daemon } from "./client.ts";
 
-export async function discover(workspace: string, socket?: string): Promise<Client> {
-  return new Client(socket || (await read_daemon_file(workspace)).socket);
+/** `on_silence` is told, in a sentence for a person, when that daemon does not answer a call. */
+export async function discover(
+  workspace: string,
+  socket: string | undefined,
+  on_silence?: (text: string) => void,
+): Promise<Client> {
+  if (socket) return new Client(socket, on_silence && { on_silence, pid: null });
+  const daemon = await read_daemon_file(workspace);
+  return new Client(daemon.socket, on_silence && { on_silence, pid: daemon.pid });
 }
 
 /** Rejects with `no_daemon` when nobody ever served the workspace, and with `daemon_info_unreadable` when the file cannot be used. */
