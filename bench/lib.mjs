@@ -46,6 +46,9 @@ function temporary_directory(prefix) {
 export async function start_supervisor() {
   const root = temporary_directory("sv-bench-");
   const env = { PATH: process.env.PATH, HOME: root, LANG: "C.UTF-8", XDG_RUNTIME_DIR: root };
+  // So that the two ways of containment can be compared.
+  const { SUPERVISOR_CONTAINMENT } = process.env;
+  if (SUPERVISOR_CONTAINMENT) env.SUPERVISOR_CONTAINMENT = SUPERVISOR_CONTAINMENT;
   const workspace = join(root, "ws");
   // Detached: Ctrl-C must reach the benchmark alone, which then stops the supervisor with its agents.
   const child = spawn(

@@ -87,7 +87,7 @@ function report_of(seat: Seat | null, limiters: Containment["limiters"], why: st
   const limits = Object.fromEntries(CONTROLLERS.map((one) => [one, limiters[one]?.version ?? null]));
   const able = CONTROLLERS.filter((one) => limiters[one]).map((one) => `${one} (v${limiters[one]?.version})`);
   const promise = seat
-    ? `control groups in ${seat.dir}: no descendant escapes, double-forked and without its environment included, unless it is root and moves itself out`
+    ? `control groups in ${seat.dir}: no descendant escapes, double-forked and without its environment included, unless it writes itself into another group`
     : `by session, process group, process tree and environment cookie: a process that leaves all four (a double fork into a session of its own with a scrubbed environment) is not found, and only named if it holds a file; ${why}`;
   const said = able.length > 0 ? `limits: ${able.join(", ")}` : "no limits can be set";
   return {

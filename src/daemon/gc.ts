@@ -4,6 +4,7 @@ import { message_of } from "../contract/errors.ts";
 import type { Receipt } from "../contract/receipt.ts";
 import { remove_files } from "./ending/remove.ts";
 import { verify_files } from "./ending/verify.ts";
+import { remove_leftover_groups } from "./leftover-groups.ts";
 import type { Services } from "./services.ts";
 
 /** How often the sweeper looks by itself, in ms: a holder that lets go frees its disk space within a minute. */
@@ -84,10 +85,15 @@ async function sweep_agent(
 
 /** Sweeps now and then. Returns how to stop it. */
 export function start_sweeper(services: Services): () => void {
+  const failed = (error: unknown) => services.log.error({ error: message_of(error) }, "a sweep failed");
   const timer = setInterval(() => {
-    collect_garbage(services, false).catch((error) =>
-      services.log.error({ error: message_of(error) }, "a sweep failed"),
-    );
+    collect_garbage(services, false).catch(failed);
+    try {
+      // Those of survivors that have gone since.
+      remove_leftover_groups(services);
+    } catch (error) {
+      failed(error);
+    }
   }, EVERY_MS);
   return () => clearInterval(timer);
 }

@@ -1,5 +1,5 @@
 /**
- * Removes the control groups that crashed runs left. Only what is provably ours and empty: below a directory with this workspace's name,
+ * Removes the control groups that crashed runs, and survivors of an end, left. Only what is provably ours and empty: below a directory with this workspace's name,
  * named as agents' groups are, and of no agent that still lives. The kernel itself refuses to remove a group with somebody in it.
  */
 import { readdirSync } from "node:fs";

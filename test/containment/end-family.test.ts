@@ -1,12 +1,12 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { mkdirSync, readFileSync, rmdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { afterEach, beforeEach, describe, expect, onTestFinished, test } from "vitest";
 import { end_family, kill_whole_group } from "../../src/containment/end-family.ts";
 import type { ProcessRef } from "../../src/contract/receipt.ts";
 import { group_members, is_populated, remove_group } from "../../src/drivers/cgroup.ts";
 import { is_alive, process_ref_of } from "../../src/drivers/procfs.ts";
-import { CGROUP_PLACE, end_exactly, HAS_CGROUPS } from "../support/processes.ts";
+import { CGROUP_PLACE, end_exactly, HAS_CGROUPS, V1_PLACE } from "../support/processes.ts";
 import { eventually } from "../support/supervisor.ts";
 
 let count = 0;
@@ -84,4 +84,21 @@ describe.skipIf(!HAS_CGROUPS)("a family in a control group", () => {
     expect(result.signals.map((one) => one.signal)).toEqual(["SIGTERM"]);
     expect(is_alive(leader)).toBe(false);
   });
+});
+
+test.skipIf(!V1_PLACE)("a family in a group of version 1 is known by it, and ended one by one", async () => {
+  const group = join(V1_PLACE as string, `end-family-${process.pid}-v1`);
+  mkdirSync(group);
+  const members = [1, 2].map(() => {
+    const child = spawn("sh", ["-c", "trap '' TERM; while :; do sleep 1; done"], { stdio: "ignore", detached: true });
+    const ref = process_ref_of(child.pid as number) as ProcessRef;
+    onTestFinished(() => end_exactly(ref));
+    writeFileSync(`${group}/cgroup.procs`, String(ref.pid));
+    return ref;
+  });
+  const spec = { leader: members[0] as ProcessRef, cookie: "nobody has this one", exclude: [], cgroups: [group] };
+  const result = await end_family(spec, { signal: "SIGTERM", grace_ms: 50 });
+  expect(members.filter(is_alive)).toEqual([]);
+  expect(result).toMatchObject({ survivors: [], notes: [] });
+  expect(remove_group(group)).toBe(true);
 });

@@ -6,7 +6,7 @@ import type { AgentRecord } from "../../src/contract/agent.ts";
 import type { ProcessRef } from "../../src/contract/receipt.ts";
 import { is_alive, process_ref_of } from "../../src/drivers/procfs.ts";
 import { CGROUP_PLACE, end_exactly, HAS_CGROUPS, HAS_LIMITS } from "../support/processes.ts";
-import { eventually, fixture, SUPERVISOR, TestSupervisor } from "../support/supervisor.ts";
+import { eventually, fixture, processes_marked, SUPERVISOR, TestSupervisor } from "../support/supervisor.ts";
 
 let supervisor: TestSupervisor;
 afterEach(() => supervisor.dispose());
@@ -69,6 +69,21 @@ describe.skipIf(!HAS_CGROUPS)("where control groups can be made", () => {
     expect(await supervisor.client.call("wait", { params: { agent: alone.id } })).toMatchObject({
       containment: "cgroup",
     });
+  });
+
+  test("a process that writes itself into another group is found by session, tree and cookie", async () => {
+    supervisor = await TestSupervisor.start();
+    const desert = `echo 0 >${CGROUP_PLACE}/cgroup.procs; setsid sleep 1000 & echo moved; wait`;
+    const agent = await supervisor.deploy({ command: ["sh", "-c", desert] });
+    await supervisor.printed(agent, "moved");
+    const [group] = agent.cgroups;
+    expect(readFileSync(`${group?.path}/cgroup.procs`, "utf8")).toBe("");
+    await eventually("its helper", async () =>
+      processes_marked(supervisor.root).some((one) => one.endsWith("sleep 1000 ")),
+    );
+    const receipt = await kill(agent);
+    expect(receipt).toMatchObject({ success: true, cleanup: { survivors: [] } });
+    expect(receipt.cleanup.processes_ended.map((one) => one.command).sort()).toEqual(["sh", "sleep"]);
   });
 
   test("an agent that forks steadily, deaf to TERM, is ended with all that it forked", async () => {

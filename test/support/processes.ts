@@ -12,6 +12,8 @@ const found = find_containment("auto", `supervisor-test-${process.pid}`, { take:
 /** What this machine offers: tests of what it does not offer are skipped. */
 export const HAS_CGROUPS = found.seat !== null;
 export const HAS_LIMITS = Object.values(found.limiters).every((one) => one !== null);
+/** A directory of version 1 in which control groups can be made, or null. */
+export const V1_PLACE = found.limiters.pids?.version === 1 ? found.limiters.pids.dir : null;
 /** A directory in which control groups can be made, or "" where there is none. */
 export const CGROUP_PLACE = found.seat?.dir ?? "";
 
