@@ -1,4 +1,5 @@
 import { readFileSync } from "node:fs";
+import { open } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import type { OutputQuery } from "../../src/contract/operations/output.ts";
@@ -114,6 +115,25 @@ describe("output as one document", () => {
     expect(await get({ response_format: "summary" })).toMatchObject({
       summary: { complete: false, counts: { text: 33556 } },
     });
+  });
+
+  test("of a log of a terabyte is given at once: no more is read than is asked for", async () => {
+    const agent = await supervisor.deploy({ command: ["true"], cleanup: "keep" });
+    await supervisor.client.call("wait", { params: { agent: agent.id } });
+    const log = await open(agent.tracked_files.log_file as string, "w");
+    await log.write("\n".repeat(100), 0);
+    // A hole: it takes no disk, but reading it would take minutes.
+    await log.write("\none\ntwo\n", 1e12);
+    await log.close();
+    const get = (query: Partial<OutputQuery>) =>
+      supervisor.client.call("get_output", { params: { agent: agent.id }, query });
+    expect(await get({ tail: 2 })).toMatchObject({
+      lines: ["one", "two"],
+      earlier: true,
+      metadata: { total_bytes: 1e12 + 9, total_lines: null },
+    });
+    expect(await get({ tail: 1, filter: "^o" })).toMatchObject({ lines: ["one"] });
+    expect(await get({ response_format: "summary" })).toMatchObject({ summary: { complete: false } });
   });
 
   test("on the command line: a summary, a compact view, one JSON document, and what does not go together", async () => {

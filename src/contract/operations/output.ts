@@ -67,7 +67,7 @@ export const output_answer = z.object({
   line_count: z.int(),
   /** Lines were left out, or one was cut, because of max_bytes. */
   truncated: z.boolean(),
-  /** There are earlier lines (that match) than those given. */
+  /** The log has more before the lines given; with a filter, lines that match may be among it. */
   earlier: z.boolean(),
   summary: output_summary.nullable(),
   metadata: z.object({

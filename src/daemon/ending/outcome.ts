@@ -8,7 +8,7 @@ import type { EventCondition, ResultEvent } from "../../contract/profile.ts";
 import type { Outcome, ResultSaid } from "../../contract/receipt.ts";
 import { is_object, type Json } from "../logs/families/entry.ts";
 import { parse_json } from "../logs/format.ts";
-import { lines_backwards } from "../logs/lines.ts";
+import { limited, lines_backwards } from "../logs/lines.ts";
 import type { Profiles } from "../profiles/profiles.ts";
 import type { Services } from "../services.ts";
 
@@ -27,13 +27,15 @@ export async function find_result(services: Services, agent: AgentRecord, ending
     let bytes = 0;
     let lines = 0;
     const blocks = services.readers.read_backwards(agent.id, path, new AbortController().signal);
-    for await (const line of lines_backwards(blocks)) {
+    for await (const line of lines_backwards(limited(blocks, LOOKED_AT_BYTES))) {
+      bytes += line.bytes + 1;
+      // The last line of what is looked at may have lost its beginning.
+      if (bytes > LOOKED_AT_BYTES) return null;
       const event = line.cut > 0 ? undefined : parse_json(line.text);
       const said = is_object(event) ? result_of(event, known) : null;
       if (said) return { ...said, declared };
-      bytes += line.bytes;
       lines += 1;
-      if (bytes > LOOKED_AT_BYTES || (!declared && lines >= LOOKED_AT_LINES)) return null;
+      if (!declared && lines >= LOOKED_AT_LINES) return null;
     }
   } catch (error) {
     if (!is_errno(error, "ENOENT"))

@@ -47,6 +47,16 @@ export async function* lines_of(chunks: AsyncIterable<Buffer>, limit = LINE_LIMI
   if (length > 0) yield take(false);
 }
 
+/** No more than about this many bytes of a stream: whole blocks, until there are as many. */
+export async function* limited(blocks: AsyncIterable<Buffer>, bytes: number): AsyncGenerator<Buffer> {
+  let read = 0;
+  for await (const block of blocks) {
+    yield block;
+    read += block.length;
+    if (read > bytes) return;
+  }
+}
+
 /** The lines of a file whose blocks come from its end to its beginning: the last line first. Keeps one line, and no more than the limit of it. */
 export async function* lines_backwards(blocks: AsyncIterable<Buffer>): AsyncGenerator<Line> {
   let parts: Buffer[] = [];

@@ -7,13 +7,15 @@ import type { AgentRecord } from "../../contract/agent.ts";
 import { type OutputAnswer, type OutputQuery, RECENT_LINES } from "../../contract/operations/output.ts";
 import type { Services } from "../services.ts";
 import { joined, type Shown, show_line } from "./format.ts";
-import { compile_filter, type Line, lines_backwards, lines_of } from "./lines.ts";
+import { compile_filter, type Line, limited, lines_backwards, lines_of } from "./lines.ts";
 import { find_log, gunzipped, log_role, will_grow_no_more } from "./log-stream.ts";
 import { Summary } from "./summary.ts";
 import { first_timestamp, timestamp_of } from "./timestamps.ts";
 
 /** Up to this size the lines of a log are counted: a few tens of milliseconds. In bytes. */
 const COUNT_LIMIT_BYTES = 16 * 1024 * 1024;
+/** Where a timestamp is looked for, at both ends: a log may be one endless line. In bytes. */
+const TIMESTAMP_BYTES = 1024 * 1024;
 /** What a summary is made of, from the end of the log. In bytes. */
 const SUMMARY_BYTES = 32 * 1024 * 1024;
 
@@ -51,8 +53,14 @@ export async function get_output(
         skip = false;
       }
     } else if (tail > 0) {
-      for await (const line of lines_backwards(services.readers.read_backwards(agent.id, source.path, signal)))
+      let before = size;
+      for await (const line of lines_backwards(services.readers.read_backwards(agent.id, source.path, signal))) {
+        before -= line.bytes + (line.whole ? 1 : 0);
         if (keep(line.text) && !picked.add_older(show_line(line, format))) break;
+        // What is before them is not read only to learn whether there is something.
+        picked.earlier = before > 0;
+        if (picked.full) break;
+      }
     }
     facts = await facts_of(read, size, services.readers.read_backwards(agent.id, source.path, signal));
   }
@@ -91,11 +99,15 @@ class Picked {
     private readonly max_bytes: number,
   ) {}
 
-  /** False when no older piece can be taken. */
+  get full(): boolean {
+    return this.pieces.length >= this.count;
+  }
+
+  /** False when there is no room for the piece. */
   add_older(piece: Shown | null): boolean {
     if (!piece) return true;
     const fits = this.fitting(piece, this.pieces.length === 0);
-    if (!fits || this.pieces.length >= this.count) {
+    if (!fits) {
       this.earlier = true;
       return false;
     }
@@ -160,8 +172,8 @@ async function facts_of(
   const facts = new Facts();
   facts.bytes = size;
   facts.lines = size <= COUNT_LIMIT_BYTES ? await count_lines(read(0)) : null;
-  facts.first = await first_timestamp(lines_of(read(0)));
-  facts.last = await first_timestamp(lines_backwards(backwards));
+  facts.first = await first_timestamp(lines_of(limited(read(0), TIMESTAMP_BYTES)));
+  facts.last = await first_timestamp(lines_backwards(limited(backwards, TIMESTAMP_BYTES)));
   return facts;
 }
 
