@@ -79,6 +79,22 @@ describe.skipIf(NO_MOUNT)(needs(NO_MOUNT, "with a full disk"), () => {
     },
   );
 
+  test("a kill that is asked for meanwhile says why it waits, and completes when there is room, with every byte that was printed", async () => {
+    const agent = await supervisor.deploy({ command: [fixture("prints-and-exits"), String(BYTES)], grace_ms: 300 });
+    await stalled(agent);
+    const kill = await supervisor.cli(["kill", agent.id, "--cleanup", "archive"]);
+    expect(kill.code).toBe(1);
+    expect(kill.stderr).toMatch(/no space is left on the disk \(ENOSPC\)/);
+    await disk.remount("size=32m");
+    const receipt = await supervisor.client.call("wait", { params: { agent: agent.id } });
+    expect(receipt).toMatchObject({ success: true, status: "terminated", notes: [], cleanup: { survivors: [] } });
+    expect(receipt.cleanup.bytes_logged).toBe(receipt.cleanup.bytes_read);
+    const log = receipt.cleanup.files_archived.find((path) => path.endsWith("_stream.jsonl.gz")) as string;
+    const text = gunzipSync(readFileSync(log));
+    expect(text.length).toBe(receipt.cleanup.bytes_logged);
+    expect(createHash("sha256").update(text).digest("hex")).toBe(expected(text.length));
+  });
+
   test("a deploy is refused and leaves nothing, agents run on, reports say that they were not taken, and later ones are whole", async () => {
     const agent = await supervisor.deploy({ command: [fixture("idles")] });
     const report = (message: string) =>

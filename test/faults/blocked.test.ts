@@ -2,11 +2,13 @@
 
 import { spawn } from "node:child_process";
 import { createHash } from "node:crypto";
-import { closeSync, openSync, readdirSync, readFileSync } from "node:fs";
+import { closeSync, openSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { cp } from "node:fs/promises";
 import { join } from "node:path";
 import { gunzipSync } from "node:zlib";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import type { ProcessRef } from "../../src/contract/receipt.ts";
+import { is_alive, read_process } from "../../src/drivers/procfs.ts";
 import { freezable_disk, mortal_disk, NO_FREEZE, NO_FUSE, needs, over } from "../support/disks.ts";
 import { eventually, fixture, TestSupervisor } from "../support/supervisor.ts";
 
@@ -106,6 +108,31 @@ describe.skipIf(NO_FREEZE)(needs(NO_FREEZE, "a frozen file system"), () => {
       ),
     );
     expect((await supervisor.client.call("list_agents", { query: { all: true, task: task.task_id } })).length).toBe(1);
+  });
+
+  test("in which a process of an agent hangs leaves it named as a survivor; what it holds is removed when it is gone", async () => {
+    const disk = await freezable_disk(supervisor, join(supervisor.root, "mnt"));
+    const agent = await supervisor.deploy({
+      command: [
+        "sh",
+        "-c",
+        `cat; while [ ! -e go ]; do sleep 0.05; done; exec dd if=/dev/zero of=${disk.path}/x bs=1k`,
+      ],
+      grace_ms: 200,
+    });
+    await disk.freeze();
+    writeFileSync(join(supervisor.root, "go"), "");
+    await eventually("the agent to hang", () => read_process(agent.process?.pid as number)?.state === "D");
+    const receipt = await supervisor.client.call("kill", { params: { agent: agent.id } });
+    expect(receipt).toMatchObject({
+      success: false,
+      status: "terminated",
+      cleanup: { survivors: [{ pid: agent.process?.pid, command: "dd" }] },
+    });
+    expect((await supervisor.cli(["status", agent.id])).stdout).toContain("SURVIVORS: dd");
+    await disk.thaw();
+    await eventually("the survivor to be gone", () => !is_alive(agent.process as ProcessRef));
+    expect((await supervisor.client.call("gc")).deferred).toEqual([]);
   });
 });
 
