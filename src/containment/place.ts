@@ -138,3 +138,21 @@ export function proven_groups(
       containment.mounts.some((mount) => path.startsWith(`${mount}/`)),
   );
 }
+
+/** The groups of an agent whose record may have lost them: those it names, and those that would be made for it here. Some may not exist. */
+export function possible_groups(
+  containment: Containment,
+  agent: { id: string; cgroups: readonly CgroupRef[] },
+): CgroupRef[] {
+  const { seat, limiters, directory } = containment;
+  const seats = [seat, ...Object.values(limiters)].filter((one) => one !== null);
+  const planned = seats.map(
+    ({ dir, version }): CgroupRef => ({
+      path: `${dir}/${directory}/${short_agent_id(agent.id)}`,
+      version,
+      controllers: [],
+    }),
+  );
+  const all = [...proven_groups(containment, agent), ...planned];
+  return [...new Map(all.map((one) => [one.path, one])).values()];
+}

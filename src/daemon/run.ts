@@ -153,6 +153,7 @@ export async function start_daemon(options: DaemonOptions): Promise<Daemon> {
       await Promise.allSettled(services.ends.values());
       await panes.close();
       stop_sweeper();
+      remove_leftover_groups(services);
       await server.close();
       for (const link of services.hosts.values()) link.close();
       await registry.settle();

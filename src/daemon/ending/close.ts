@@ -6,7 +6,7 @@ import { rm } from "node:fs/promises";
 import { setTimeout as delay } from "node:timers/promises";
 import { end_family, signal_process } from "../../containment/end-family.ts";
 import { count_oom_kills, end_notes, remove_groups } from "../../containment/groups.ts";
-import { proven_groups } from "../../containment/place.ts";
+import { possible_groups } from "../../containment/place.ts";
 import { type AgentRecord, type Ending, is_foreign } from "../../contract/agent.ts";
 import { message_of } from "../../contract/errors.ts";
 import { exit_record_path, host_socket, host_stderr, placeholder_pipes } from "../../contract/paths.ts";
@@ -137,13 +137,15 @@ async function by_ourselves(services: Services, agent: AgentRecord, ending: Endi
     ending,
     "the host was gone: the log holds what it had written; what was still in the terminal is not known",
   );
-  if (agent.host && agent.host.boot_id !== boot_id())
+  const groups = possible_groups(services.containment, agent);
+  if (agent.host && agent.host.boot_id !== boot_id()) {
+    remove_groups(groups);
     return { ...report, notes: ["the machine was restarted; the agent went with it"] };
+  }
   const exclude = [
     process.pid,
     ...[...services.registry.agents()].flatMap((one) => (one.host && is_alive(one.host) ? [one.host.pid] : [])),
   ];
-  const groups = proven_groups(services.containment, agent);
   const cgroups = groups.map((one) => one.path);
   const ended = await end_family(
     { leader: agent.process, cookie: agent.cookie as string, exclude, cgroups },
