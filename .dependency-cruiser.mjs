@@ -82,7 +82,7 @@ export default {
       "A command asks the daemon through the client, and the environment through config. It touches neither the agents' files nor tmux by itself.",
       ROOMS_ALONE,
       ["^src/contract/", "^src/client/", "^src/config"],
-      { path: "^src/cli/", pathNot: "^src/cli/commands/(start|demo|attach|doctor)" },
+      { path: "^src/cli/", pathNot: "^src/cli/commands/(start|demo|attach|doctor|mcp)" },
     ),
     room(
       "cli-start",
@@ -97,6 +97,13 @@ export default {
       ROOMS_ALONE,
       ["^src/contract/", "^src/client/", "^src/drivers/terminal"],
       { path: "^src/cli/commands/attach" },
+    ),
+    room(
+      "cli-mcp",
+      "`mcp` serves the tools in this process, and brings a daemon up in a session of its own where none runs.",
+      ROOMS_ALONE,
+      ["^src/contract/", "^src/client/", "^src/config", "^src/mcp/server", "^src/daemon/(start-in-session|version)"],
+      { path: "^src/cli/commands/mcp" },
     ),
     room(
       "cli-doctor",

@@ -27,6 +27,7 @@ const shared = {
     "p-retry",
     "yaml",
     "leven",
+    "@modelcontextprotocol/sdk",
   ],
   // Bundled CommonJS packages call require(); an ES module has none of its own.
   banner: {

@@ -20,6 +20,13 @@ export function config_places(workspace: string, env: Environment): ConfigPlace[
   return home ? [...places, { dir: join(home, "supervisor"), name: "config" }] : places;
 }
 
+/** What of the environment `config_places` looks at. */
+export function config_environment(env: Environment): Record<string, string> {
+  return Object.fromEntries(
+    ["HOME", "XDG_CONFIG_HOME"].flatMap((name) => (env[name] === undefined ? [] : [[name, env[name]]])),
+  );
+}
+
 /** Where private runtime directories are made: XDG_RUNTIME_DIR, else the temp dir. */
 export function runtime_base(env: Environment): string {
   return env.XDG_RUNTIME_DIR || tmpdir();
@@ -42,4 +49,17 @@ export function base_environment(env: Environment): Record<string, string> {
     if (value !== undefined) kept[name] = value;
   }
   return kept;
+}
+
+/** They describe the caller's terminal, which is not the agent's. Given explicitly (`--env`, `--env-file`), they are passed on. */
+const CALLERS_TERMINAL = ["TERM", "TMUX", "TMUX_PANE", "STY", "COLUMNS", "LINES"];
+
+/** What agents get of the environment of whoever deploys them: all of it, but the caller's terminal, and what makes the caller an agent. */
+export function callers_environment(env: Environment): Record<string, string> {
+  return Object.fromEntries(
+    Object.entries(env).filter(
+      (entry): entry is [string, string] =>
+        entry[1] !== undefined && !entry[0].startsWith("SUPERVISOR_") && !CALLERS_TERMINAL.includes(entry[0]),
+    ),
+  );
 }

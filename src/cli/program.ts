@@ -15,6 +15,7 @@ import { findings_command } from "./commands/findings.ts";
 import { gc_command } from "./commands/gc.ts";
 import { kill_command } from "./commands/kill.ts";
 import { logs_command } from "./commands/logs.ts";
+import { mcp_command } from "./commands/mcp.ts";
 import { profiles_command } from "./commands/profiles.ts";
 import { progress_command } from "./commands/progress.ts";
 import { ps_command } from "./commands/ps.ts";
@@ -91,6 +92,7 @@ const COMMANDS = [
   gc_command,
   events_command,
   stop_command,
+  mcp_command,
   doctor_command,
   demo_command,
   completion_command,

@@ -14,18 +14,30 @@ export class Client {
     private readonly patience?: Patience,
   ) {}
 
-  /** Calls an operation. Rejects with the daemon's own error. */
-  async call<N extends OperationName>(name: N, request: CallRequest<N> = {}): Promise<Answer<N>> {
-    const response = await this.open(name, request);
+  /** Calls an operation. Rejects with the daemon's own error. A signal that is aborted hangs up; what the daemon began goes on. */
+  async call<N extends OperationName>(
+    name: N,
+    request: CallRequest<N> = {},
+    options: { signal?: AbortSignal } = {},
+  ): Promise<Answer<N>> {
+    const response = await this.open(name, request, options.signal);
     return JSON.parse(await text_of(response)) as Answer<N>;
   }
 
   /** Calls an operation that answers with a stream. */
-  async stream<N extends OperationName>(name: N, request: CallRequest<N> = {}): Promise<IncomingMessage> {
-    return this.open(name, request);
+  async stream<N extends OperationName>(
+    name: N,
+    request: CallRequest<N> = {},
+    options: { signal?: AbortSignal } = {},
+  ): Promise<IncomingMessage> {
+    return this.open(name, request, options.signal);
   }
 
-  private async open<N extends OperationName>(name: N, request: CallRequest<N>): Promise<IncomingMessage> {
+  private async open<N extends OperationName>(
+    name: N,
+    request: CallRequest<N>,
+    signal: AbortSignal | undefined,
+  ): Promise<IncomingMessage> {
     const { method } = OPERATIONS[name];
     const body = method === "POST" ? to_json(request.body ?? {}) : undefined;
     let stop_watching = () => {};
@@ -33,8 +45,11 @@ export class Client {
       const outgoing = http_request(
         {
           socketPath: this.socket,
+          // A kept connection cannot tell a daemon that was gone before the request from one that died over it.
+          agent: false,
           method,
           path: url_of(name, request),
+          signal,
           headers: body === undefined ? {} : { "content-type": "application/json" },
         },
         resolve,

@@ -28,6 +28,9 @@ export function short_agent_id(agent_id: string): string {
   return agent_id.slice(-13);
 }
 
+/** The tmux session of a daemon that was started by need. No agent's: those begin with `agent_`. */
+export const SUPERVISOR_SESSION = "supervisor";
+
 /** The tmux session of an agent. tmux forbids `.` and `:` in names; the id pattern has neither. */
 export function session_name(agent_id: string): string {
   return `agent_${agent_id}`;

@@ -27,7 +27,12 @@ export const task_folders = (dir: string) => [
 ];
 
 /** The files of an agent, by role, in the order in which they are removed. */
-export function tracked_files_of(dir: string, agent_id: string, terminal_log: boolean): TrackedFiles {
+export function tracked_files_of(
+  dir: string,
+  agent_id: string,
+  terminal_log: boolean,
+  mcp_config = false,
+): TrackedFiles {
   return {
     prompt_file: join(dir, `agent_prompt_${agent_id}.txt`),
     log_file: join(dir, "logs", `${agent_id}_stream.jsonl`),
@@ -35,6 +40,7 @@ export function tracked_files_of(dir: string, agent_id: string, terminal_log: bo
     findings_file: join(dir, "findings", `${agent_id}_findings.jsonl`),
     deploy_log: join(dir, "logs", `deploy_${agent_id}.json`),
     ...(terminal_log ? { terminal_log: join(dir, "logs", `${agent_id}_terminal.log`) } : {}),
+    ...(mcp_config ? { mcp_config: join(dir, `agent_mcp_${agent_id}.json`) } : {}),
   };
 }
 
@@ -54,6 +60,8 @@ export const daemon_socket = (runtime_dir: string) => join(runtime_dir, "d.sock"
 export const tmux_socket = (runtime_dir: string) => join(runtime_dir, "t.sock");
 export const tmux_config = (runtime_dir: string) => join(runtime_dir, "tmux.conf");
 export const canary_file = (runtime_dir: string) => join(runtime_dir, "canary");
+/** Where a daemon that was started in a session says why it could not start. */
+export const start_failure_file = (runtime_dir: string) => join(runtime_dir, "start.failed");
 export const host_socket = (runtime_dir: string, agent_id: string) =>
   join(runtime_dir, `${short_agent_id(agent_id)}.sock`);
 export const host_stderr = (runtime_dir: string, agent_id: string) =>

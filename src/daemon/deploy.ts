@@ -24,6 +24,7 @@ import { await_host } from "./await-host.ts";
 import { end_agent } from "./ending/end.ts";
 import type { HostLink } from "./host-link.ts";
 import { facts_to_remember, set_host_state, watch_host } from "./hosts.ts";
+import { mcp_config } from "./mcp-config.ts";
 import { no_answer, OUTSIDE, TASK_FILES, within } from "./patience.ts";
 import { type DeployPlan, launch_command, missing_program, plan_deploy, stdin_file } from "./profiles/plan.ts";
 import type { Registry, Task } from "./registry/registry.ts";
@@ -64,6 +65,7 @@ export async function deploy(services: Services, asked: DeployRequest): Promise<
     const writing = lane.in_turn(async () => {
       await write_new(files.prompt_file as string, request.prompt ?? "");
       await write_new(files.deploy_log as string, `${JSON.stringify(deploy_log(agent), null, 2)}\n`);
+      if (files.mcp_config) await write_new(files.mcp_config, mcp_config(services.workspace, agent.id));
     });
     // A write that hangs may still make its file when the file system answers: what is undone comes after it.
     const unwrite = async () => {
@@ -157,7 +159,7 @@ function new_agent(registry: Registry, task: Task, request: DeployPlan, parent: 
     started_at: now.toISOString(),
     last_update: now.toISOString(),
     prompt: excerpt(prompt),
-    tracked_files: tracked_files_of(task.dir, id, request.stdout === "pipe"),
+    tracked_files: tracked_files_of(task.dir, id, request.stdout === "pipe", request.mcp),
     command: request.command,
     profile: request.profile ?? null,
     cwd: request.cwd,
@@ -242,6 +244,7 @@ function launch_spec(services: Services, task: Task, agent: AgentRecord, request
     SUPERVISOR_WORKSPACE: services.workspace,
     SUPERVISOR_SOCKET: services.socket,
     SUPERVISOR_PROMPT_FILE: files.prompt_file as string,
+    ...(files.mcp_config ? { SUPERVISOR_MCP_CONFIG: files.mcp_config } : {}),
     [COOKIE_VARIABLE]: agent.cookie as string,
   };
   return {

@@ -199,7 +199,7 @@ async function require_programs(): Promise<void> {
 }
 
 /** Makes the workspace and returns its real path. */
-async function prepare_workspace(path: string): Promise<string> {
+export async function prepare_workspace(path: string): Promise<string> {
   try {
     await make_directories(path);
     const real = await realpath(path);
@@ -232,7 +232,7 @@ async function make_directories(path: string): Promise<void> {
 }
 
 /** The directory of the daemon before us while it holds hosts, else the one that follows from the workspace; the temp dir if that is too long. */
-async function choose_runtime_dir(workspace: string, base: string, before: DaemonInfo | null): Promise<string> {
+export async function choose_runtime_dir(workspace: string, base: string, before: DaemonInfo | null): Promise<string> {
   const uid = process.getuid?.() ?? 0;
   const usable = before && state_of(before) !== "alive" && is_runtime_dir(before.runtime_dir, uid);
   if (usable && (await is_ours(before.runtime_dir))) return before.runtime_dir;
@@ -258,7 +258,7 @@ async function is_ours(dir: string): Promise<boolean> {
 }
 
 /** Makes it private (0700), and refuses one that somebody else made, or a link. */
-async function prepare_runtime_dir(dir: string): Promise<void> {
+export async function prepare_runtime_dir(dir: string): Promise<void> {
   try {
     for (const one of [dirname(dir), dir]) {
       await mkdir(one, { mode: 0o700 }).catch((error) => {
@@ -276,10 +276,10 @@ async function prepare_runtime_dir(dir: string): Promise<void> {
 }
 
 /** Removes what a daemon without agents leaves: nothing. A tmux server that still runs keeps its socket. */
-async function remove_runtime_dir(dir: string): Promise<void> {
+export async function remove_runtime_dir(dir: string): Promise<void> {
   if (await server_lives(tmux_socket(dir))) return;
   for (const name of await readdir(dir))
-    if (/^(d\.sock|t\.sock|tmux\.conf|canary)$/.test(name)) await rm(`${dir}/${name}`, { force: true });
+    if (/^(d\.sock|t\.sock|tmux\.conf|canary|start\.failed)$/.test(name)) await rm(`${dir}/${name}`, { force: true });
   for (const one of [dir, dirname(dir)]) {
     await rmdir(one).catch((error) => {
       if (!is_errno(error, "ENOTEMPTY", "ENOENT", "EEXIST")) throw error;

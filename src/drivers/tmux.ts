@@ -184,9 +184,19 @@ export async function list_sessions(server: TmuxServer): Promise<string[]> {
   return result.stdout.split("\n").filter(Boolean);
 }
 
-/** Ends the private server, if it has no session left. Resolves when it does not accept any more; rejects when it stays. */
+/** True when nothing runs on the server, or nothing but this very process, which may have been started in a session of it. */
+async function is_idle(server: TmuxServer): Promise<boolean> {
+  // Asked first: without a session, list-panes fails as if something were wrong.
+  if ((await list_sessions(server)).length === 0) return true;
+  const result = await tmux(server, ["list-panes", "-a", "-F", "#{pane_pid}"]);
+  if (result.exitCode !== 0)
+    throw new SupervisorError("tmux_failed", result.silent ?? `tmux did not list its panes: ${result.stderr.trim()}`);
+  return result.stdout.trim() === String(process.pid);
+}
+
+/** Ends the private server, if it has no session left but the one this process may run in; its HUP then comes to this process too. Resolves when it does not accept any more; rejects when it stays. */
 export async function end_idle_server(server: TmuxServer): Promise<void> {
-  if (!(await server_lives(server.socket)) || (await list_sessions(server)).length > 0) return;
+  if (!(await server_lives(server.socket)) || !(await is_idle(server))) return;
   await tmux(server, ["kill-server"]);
   // The command returns before the server has left, and nobody tells when it has.
   const deadline = performance.now() + DEADLINE_MS;

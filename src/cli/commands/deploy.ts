@@ -3,7 +3,7 @@ import { readFile } from "node:fs/promises";
 import { resolve } from "node:path";
 import { text as read_stream } from "node:stream/consumers";
 import { type Command, Option } from "commander";
-import type { Environment } from "../../config.ts";
+import { callers_environment, type Environment } from "../../config.ts";
 import { message_of, SupervisorError } from "../../contract/errors.ts";
 import type { CallRequest } from "../../contract/operations.ts";
 import type { Context } from "../context.ts";
@@ -26,6 +26,7 @@ interface Options {
   stdout?: "pty" | "pipe";
   grace?: number;
   cleanup?: "delete" | "archive" | "keep";
+  mcp: boolean;
   wait: boolean;
   memoryMax?: number;
   pidsMax?: number;
@@ -65,6 +66,7 @@ export function deploy_command(program: Command, context: Context): void {
     .option("--memory-max <size>", "at most so much memory for all its processes, such as 2G", size)
     .option("--pids-max <count>", "at most so many processes and threads", whole_number)
     .option("--cpu-max <cores>", "at most so many cores' worth of CPU time, such as 1.5", decimal)
+    .option("--mcp", "make an MCP configuration that connects it to this supervisor (SUPERVISOR_MCP_CONFIG)", false)
     .option("--wait", "wait for its end, and exit with its exit code", false)
     .action(async (command: string[], options: Options) => {
       const client = await context.client();
@@ -76,9 +78,6 @@ export function deploy_command(program: Command, context: Context): void {
       context.exit_code(agent_exit_code(receipt));
     });
 }
-
-/** They describe the caller's terminal, which is not the agent's. Given explicitly (`--env`, `--env-file`), they are passed on. */
-const CALLERS_TERMINAL = ["TERM", "TMUX", "TMUX_PANE", "STY", "COLUMNS", "LINES"];
 
 const collect = (value: string, all: string[]) => [...all, value];
 
@@ -99,7 +98,7 @@ async function request_of(
     prompt: options.prompt ?? (options.promptFile ? await read_prompt(options.promptFile, context.cwd) : undefined),
     cwd: resolve(context.cwd, options.cwd ?? "."),
     env: await environment_of(options, context),
-    caller_env: options.cleanEnv && options.profile === undefined ? {} : inherited(context.env),
+    caller_env: options.cleanEnv && options.profile === undefined ? {} : callers_environment(context.env),
     clean_env: options.cleanEnv,
     mode: options.interactive ? "interactive" : undefined,
     stdout: options.stdout,
@@ -108,6 +107,7 @@ async function request_of(
     memory_max: options.memoryMax,
     pids_max: options.pidsMax,
     cpu_max: options.cpuMax,
+    mcp: options.mcp,
   };
 }
 
@@ -143,14 +143,4 @@ function assign(env: Record<string, string>, entry: string, caller: Environment,
   if (value === undefined)
     throw new SupervisorError("invalid_request", `${option} ${name}: the caller has no such variable to pass on`);
   env[name] = value;
-}
-
-/** The caller's own SUPERVISOR_* speak of the caller. */
-function inherited(env: Environment): Record<string, string> {
-  return Object.fromEntries(
-    Object.entries(env).filter(
-      (entry): entry is [string, string] =>
-        entry[1] !== undefined && !entry[0].startsWith("SUPERVISOR_") && !CALLERS_TERMINAL.includes(entry[0]),
-    ),
-  );
 }

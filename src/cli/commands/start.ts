@@ -1,8 +1,9 @@
 /** `supervisor start`: the daemon in the foreground. What the daemon needs is loaded only here. */
+import { writeFile } from "node:fs/promises";
 import { type Command, Option } from "commander";
 import { base_environment, config_places, containment_setting, runtime_base } from "../../config.ts";
 import { deferred } from "../../contract/deferred.ts";
-import { SupervisorError } from "../../contract/errors.ts";
+import { message_of, SupervisorError } from "../../contract/errors.ts";
 import type { Daemon } from "../../daemon/run.ts";
 import type { Context } from "../context.ts";
 import { print, print_json } from "../output.ts";
@@ -15,6 +16,7 @@ const ONE_PRESS_MS = 250;
 interface Options {
   stopAgents: boolean;
   logLevel: string;
+  failureFile?: string;
 }
 
 export function start_command(program: Command, context: Context): void {
@@ -27,6 +29,7 @@ export function start_command(program: Command, context: Context): void {
         .choices(["debug", "info", "warn", "error"])
         .default("info"),
     )
+    .addOption(new Option("--failure-file <path>", "where to leave the reason if it cannot start").hideHelp())
     .action(async (options: Options) => {
       const { first, second } = stop_signals();
       const over = await Promise.race([second, serve(context, options, first)]);
@@ -39,14 +42,23 @@ export function start_command(program: Command, context: Context): void {
     });
 }
 
-/** INT, TERM or HUP: the first asks for an orderly stop, a second one does not wait for it. */
+/** For whoever started this daemon in a session, where nobody reads what it prints. */
+async function leave_reason(path: string, error: unknown): Promise<void> {
+  const code = error instanceof SupervisorError ? error.code : "internal";
+  await writeFile(path, JSON.stringify({ error: message_of(error), code }), { mode: 0o600 });
+}
+
+/**
+ * INT, TERM or HUP: the first asks for an orderly stop, a second one does not wait for it. A hang-up is nobody's second press: it also comes
+ * when a stop ends the tmux server that this daemon itself runs in.
+ */
 function stop_signals(): { first: Promise<null>; second: Promise<"at once"> } {
   const first = deferred<null>();
   const second = deferred<"at once">();
   let asked_at: number | null = null;
-  const on_signal = () => {
+  const on_signal = (signal: NodeJS.Signals) => {
     asked_at ??= performance.now();
-    if (performance.now() - asked_at > ONE_PRESS_MS) second.resolve("at once");
+    if (signal !== "SIGHUP" && performance.now() - asked_at > ONE_PRESS_MS) second.resolve("at once");
     first.resolve(null);
   };
   for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, on_signal);
@@ -67,6 +79,9 @@ async function serve(context: Context, options: Options, signalled: Promise<null
     config_places: config_places(context.workspace(), context.env),
     containment: containment_setting(context.env),
     log,
+  }).catch(async (error) => {
+    if (options.failureFile) await leave_reason(options.failureFile, error);
+    throw error;
   });
   say_ready(daemon, context);
   const lost = await Promise.race([

@@ -5,7 +5,7 @@ import { usage } from "../containment.ts";
 import { host_state } from "../host-state.ts";
 import { AGENT_TYPE_PATTERN, TASK_ID_PATTERN } from "../ids.ts";
 import { cleanup_policy, receipt } from "../receipt.ts";
-import { agent_params, define, flag, none } from "./define.ts";
+import { agent_params, agent_tool, define, flag, none } from "./define.ts";
 
 const no_nul = (text: string) => !text.includes("\0");
 const argument = z.string().refine(no_nul, "must not contain a NUL byte");
@@ -21,42 +21,66 @@ const environment = z.record(
 );
 
 export const deploy_request = z.strictObject({
-  task_id: z.string().regex(TASK_ID_PATTERN, "must look like TASK-20251029-225319-45548b6a").optional(),
+  task_id: z
+    .string()
+    .regex(TASK_ID_PATTERN, "must look like TASK-20251029-225319-45548b6a")
+    .optional()
+    .describe("the task it belongs to; without one, its parent's, else a common one"),
   type: z
     .string()
     .regex(AGENT_TYPE_PATTERN, "must be 1 to 64 letters, digits, '_' or '-', beginning with a letter or digit")
-    .optional(),
+    .optional()
+    .describe("what kind of agent (investigator, builder, fixer, …); becomes part of its id"),
   prompt: z
     .string()
     .max(8 * 1024 * 1024)
-    .optional(),
-  parent: z.string().optional(),
+    .optional()
+    .describe("its instructions: they are its stdin, byte for byte, and in SUPERVISOR_PROMPT_FILE"),
+  parent: z.string().optional().describe("the agent it works for"),
   /** The program and its arguments; or else a profile has them. */
   command: z
     .array(argument)
     .min(1)
     .refine((command) => command[0] !== "", "must begin with a program")
-    .optional(),
+    .optional()
+    .describe("its program and arguments; or else give a profile"),
   /** What is left out below is what the profile says, else the default: type agent, headless, pty, 5000 ms, archive. */
-  profile: z.string().min(1).max(100).optional(),
+  profile: z
+    .string()
+    .min(1)
+    .max(100)
+    .optional()
+    .describe("how the agent is started: claude, codex, gemini, aider, opencode, shell, or one of the config file"),
   /** Appended to the command, or to the profile's arguments. */
-  args: z.array(argument).default([]),
+  args: z.array(argument).default([]).describe("more arguments, after those of the profile or command"),
   /** A session to go on with, in the profile's own way. It becomes an argument, and must not look like an option. */
-  resume: argument.min(1).max(1000).regex(/^[^-]/, "must not begin with '-'").optional(),
-  cwd: argument,
+  resume: argument
+    .min(1)
+    .max(1000)
+    .regex(/^[^-]/, "must not begin with '-'")
+    .optional()
+    .describe("a session of the agent's program to go on with (profiles only)"),
+  cwd: argument.describe("the directory it runs in, absolute"),
   /** Weightier than the profile's variables, and those than `caller_env`. */
-  env: environment.default({}),
+  env: environment.default({}).describe("its environment variables, over those that it inherits"),
   /** What the agent inherits. With `clean_env` only what the profile passes on by name. */
   caller_env: environment.default({}),
-  clean_env: z.boolean().default(false),
+  clean_env: z.boolean().default(false).describe("inherit only what the profile passes on by name"),
   mode: agent_mode.optional(),
   stdout: stdout_kind.optional(),
   grace_ms: grace_ms.optional(),
-  cleanup: cleanup_policy.optional(),
+  cleanup: cleanup_policy
+    .optional()
+    .describe("what becomes of its files when it ends by itself (default: archive, or the profile's)"),
   /** Limits on all processes of the agent together: bytes, processes and threads, cores. Absent = none. */
-  memory_max: z.int().min(1).optional(),
-  pids_max: z.int().min(1).optional(),
-  cpu_max: z.number().min(0.01).max(100_000).optional(),
+  memory_max: z.int().min(1).optional().describe("at most so much memory, in bytes, for all its processes"),
+  pids_max: z.int().min(1).optional().describe("at most so many processes and threads"),
+  cpu_max: z.number().min(0.01).max(100_000).optional().describe("at most so many cores of CPU time"),
+  /** Makes the file of SUPERVISOR_MCP_CONFIG, which connects the agent to this supervisor as itself. */
+  mcp: z
+    .boolean()
+    .default(false)
+    .describe("make an MCP configuration that connects the agent to this server as itself (SUPERVISOR_MCP_CONFIG)"),
 });
 export type DeployRequest = z.infer<typeof deploy_request>;
 
@@ -65,9 +89,11 @@ export const agent_view = agent_record.extend({ host_state, host_state_reason: z
 export type AgentView = z.infer<typeof agent_view>;
 
 export const kill_options = z.strictObject({
-  reason: reason.default("killed on request"),
-  grace_ms: grace_ms.optional(),
-  cleanup: cleanup_policy.default("delete"),
+  reason: reason.default("killed on request").describe("why; it stands in the receipt"),
+  grace_ms: grace_ms
+    .optional()
+    .describe("how long it may take after SIGTERM, in ms (default: what it was deployed with)"),
+  cleanup: cleanup_policy.default("delete").describe("what becomes of its files"),
 });
 
 export const agents_operations = {
@@ -79,6 +105,29 @@ export const agents_operations = {
     query: none,
     body: deploy_request,
     response: agent_record,
+    mcp: [
+      {
+        tool: "deploy_headless_agent",
+        description:
+          "Start an agent in the background and answer when it runs. Use it to hand a piece of a task to another agent. Without `command` or `profile` it runs Claude Code (the profile claude: claude --print, stream-json) on the prompt, in this server's directory and environment; `profile` starts another known agent, `command` any other program. Answers {success, agent_id, tmux_session, type, parent, task_id, status, workspace, …}; then follow it with get_agent_output, wait_for_agent or get_real_task_status, and end it with kill_real_agent.",
+        rename: { type: "agent_type" },
+        needs: ["prompt"],
+        hide: ["caller_env"],
+        fills: ["cwd"],
+        hints: {},
+      },
+      {
+        tool: "spawn_child_agent",
+        description:
+          "Start a child agent of an agent: as deploy_headless_agent, in the parent's task. For agents that need a specialist for a part of their work. Answers as deploy_headless_agent.",
+        rename: { type: "child_agent_type", prompt: "child_prompt", parent: "parent_agent_id" },
+        needs: ["prompt", "parent"],
+        self: "parent",
+        hide: ["caller_env"],
+        fills: ["cwd"],
+        hints: {},
+      },
+    ],
   }),
   list_agents: define({
     method: "GET",
@@ -113,17 +162,37 @@ export const agents_operations = {
     description: "Type into the agent's terminal.",
     params: agent_params,
     query: none,
-    body: z.strictObject({ text: z.string().max(32 * 1024), enter: z.boolean().default(true) }),
+    body: z.strictObject({
+      text: z
+        .string()
+        .max(32 * 1024)
+        .describe("what to type"),
+      enter: z.boolean().default(true).describe("press Enter after it"),
+    }),
     response: z.object({ accepted: z.literal(true) }),
+    mcp: agent_tool({
+      tool: "send_input",
+      description:
+        "Type a line into an agent's terminal, as a person would. For interactive agents, and for programs that ask on their terminal; a headless agent reads its prompt from stdin and does not see it. Answers {success, accepted}.",
+      hints: {},
+    }),
   }),
   wait: define({
     method: "GET",
     path: "/v1/agents/:agent/wait",
     description: "Answers when the agent's end is complete, or the time is up.",
     params: agent_params,
-    query: z.strictObject({ timeout_ms: z.coerce.number().int().min(0).max(86_400_000).optional() }),
+    query: z.strictObject({
+      timeout_ms: z.coerce.number().int().min(0).max(86_400_000).optional().describe("how long to wait, in ms"),
+    }),
     body: z.unknown(),
     response: receipt,
+    mcp: agent_tool({
+      tool: "wait_for_agent",
+      description:
+        "Wait until an agent has ended, instead of asking again and again. Answers with its receipt (status, exit code, what became of its processes and files) and ended: true; when the time is up first (50 s unless timeout_ms says otherwise), {success, agent_id, ended: false, status, progress, message}: call again.",
+      hints: { read_only: true },
+    }),
   }),
   kill: define({
     method: "POST",
@@ -133,6 +202,12 @@ export const agents_operations = {
     query: none,
     body: kill_options,
     response: receipt,
+    mcp: agent_tool({
+      tool: "kill_real_agent",
+      description:
+        'End an agent and prove it: SIGTERM, then SIGKILL to all its processes after a grace, its output written to the end, its files checked by lsof and deleted. Answers when all of that is done, with {success, agent_id, tmux_session, session_killed, reason, status, cleanup{files_deleted, files_failed, files_deferred, …}}. A second kill answers the same receipt. To keep its output, use cleanup: "archive".',
+      hints: { destructive: true, idempotent: true },
+    }),
   }),
   kill_many: define({
     method: "POST",

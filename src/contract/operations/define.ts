@@ -17,6 +17,13 @@ export interface McpTool {
   description: string;
   /** Names of the operation that are other arguments of the tool: `{agent: "agent_id"}`. */
   rename?: Readonly<Record<string, string>>;
+  /** Optional fields that the tool needs, and needed ones that the tool can fill in. */
+  needs?: readonly string[];
+  fills?: readonly string[];
+  /** Other defaults than the operation's: an answer that a model reads is better shorter. */
+  defaults?: Readonly<Record<string, unknown>>;
+  /** The field that is the caller itself, when the server was started by an agent and for it: it may then be left out. */
+  self?: string;
   /** Fields of the operation that are no arguments: filled in by the tool, or not for agents. */
   hide?: readonly string[];
   /** Arguments besides: ones the tool fills other fields with, or that older prompts give and that change nothing. */
@@ -24,6 +31,16 @@ export interface McpTool {
   /** What a client may assume: `read_only` changes nothing, `destructive` ends or removes something, `idempotent` twice is as once. */
   hints: { read_only?: boolean; destructive?: boolean; idempotent?: boolean };
 }
+
+/** A tool about one agent. It takes the agent's task too, as older prompts give it, and refuses an agent of another task. */
+export const agent_tool = (tool: McpTool): McpTool => ({
+  ...tool,
+  rename: { agent: "agent_id", ...tool.rename },
+  also: {
+    task_id: z.string().max(100).optional().describe("the agent's task; refused when the agent belongs to another"),
+    ...tool.also,
+  },
+});
 
 /** One operation: its name is its key in the table. `stream` answers are bytes or NDJSON instead of one JSON document. */
 export const define = <P extends z.ZodType, Q extends z.ZodType, B extends z.ZodType, R extends z.ZodType>(operation: {

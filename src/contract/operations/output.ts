@@ -1,6 +1,6 @@
 /** Operations on what agents print. */
 import { z } from "zod";
-import { agent_params, define, flag } from "./define.ts";
+import { agent_params, agent_tool, define, flag } from "./define.ts";
 
 export const log_format = z.enum(["text", "jsonl", "parsed"]);
 export type LogFormat = z.infer<typeof log_format>;
@@ -31,11 +31,23 @@ export const MOST_OUTPUT_BYTES = 16 * 1024 * 1024;
 
 export const output_query = z.strictObject({
   /** Only the last lines; with a filter, the last that match. */
-  tail: lines.optional(),
-  filter: filter.optional(),
-  format: log_format.default("text"),
-  response_format: response_format.default("full"),
-  max_bytes: z.coerce.number().int().min(1).max(MOST_OUTPUT_BYTES).default(DEFAULT_OUTPUT_BYTES),
+  tail: lines.optional().describe("only the last lines; with a filter, the last that match"),
+  filter: filter.optional().describe("only lines that match this regular expression (RE2 syntax)"),
+  format: log_format
+    .default("text")
+    .describe("text as it is, jsonl, or parsed: the events of a coding agent as a person reads them"),
+  response_format: response_format
+    .default("full")
+    .describe(
+      "full: the newest lines that fit; recent: the last 50; compact: long lines shortened; summary: counts, errors and the last result",
+    ),
+  max_bytes: z.coerce
+    .number()
+    .int()
+    .min(1)
+    .max(MOST_OUTPUT_BYTES)
+    .default(DEFAULT_OUTPUT_BYTES)
+    .describe("how long the output may be; the newest lines are kept"),
   stream: which_stream,
 });
 export type OutputQuery = z.infer<typeof output_query>;
@@ -105,5 +117,17 @@ export const output_operations = {
     query: output_query,
     body: z.unknown(),
     response: output_answer,
+    mcp: agent_tool({
+      tool: "get_agent_output",
+      description:
+        "Read what an agent printed: while it runs, and afterwards as long as its log was not deleted. `tail` gives the last lines, `filter` those that match a regular expression (RE2 syntax), `format` text as it is, jsonl, or parsed (the events of a coding agent as a person reads them). `response_format` summary answers counts, errors, the last words and the last result instead: ask for that first when an agent has printed much. Answers {success, agent_id, session_status, status, output, source, tmux_session, truncated, earlier, summary, metadata}; what is beyond max_bytes is left out at the front.",
+      defaults: { max_bytes: 64 * 1024 },
+      hide: ["stream"],
+      also: {
+        include_metadata: z.boolean().default(true).describe("changes nothing: the metadata are always there"),
+        aggressive_truncate: z.boolean().default(false).describe("the same as response_format compact"),
+      },
+      hints: { read_only: true },
+    }),
   }),
 } as const;

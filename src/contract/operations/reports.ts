@@ -1,6 +1,6 @@
 /** What agents say of themselves, and what they said. */
 import { z } from "zod";
-import { agent_params, define, none } from "./define.ts";
+import { agent_params, agent_tool, define, none } from "./define.ts";
 
 /** How deep `data` may be nested. What goes deeper is a mistake, and would overflow the stack of whoever prints it. */
 export const DATA_DEPTH = 32;
@@ -75,14 +75,14 @@ export const reports_operations = {
       reporter,
     }),
     response: z.object({ success: z.literal(true), own_update: progress_report, coordination_info }),
-    mcp: {
+    mcp: agent_tool({
       tool: "update_agent_progress",
       description:
         "Report how far an agent is: at the start of its work, every few minutes, and at its end. The status 'completed' or 'failed' ends the agent: its processes are stopped and its files archived. Answers with the report as it was stored, and with coordination_info: the task's agent counts and the latest three progress reports and findings of the other agents.",
-      rename: { agent: "agent_id" },
+      self: "agent",
       hide: ["reporter"],
       hints: {},
-    },
+    }),
   }),
   finding: define({
     method: "POST",
@@ -106,14 +106,14 @@ export const reports_operations = {
       reporter,
     }),
     response: z.object({ success: z.literal(true), own_finding: finding_report, coordination_info }),
-    mcp: {
+    mcp: agent_tool({
       tool: "report_agent_finding",
       description:
         "Report something an agent found that the others or the person in charge should know. Answers with the finding as it was stored, and with coordination_info: the task's agent counts and the latest three progress reports and findings of the other agents. get_task_findings reads all findings of a task.",
-      rename: { agent: "agent_id" },
+      self: "agent",
       hide: ["reporter"],
       hints: {},
-    },
+    }),
   }),
   findings: define({
     method: "GET",

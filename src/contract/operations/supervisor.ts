@@ -64,8 +64,15 @@ export const supervisor_operations = {
     description: "lsof's verdict on the tracked files of one agent, or of all.",
     params: none,
     query: none,
-    body: z.strictObject({ agent: z.string().optional() }),
+    body: z.strictObject({ agent: z.string().optional().describe("only this agent") }),
     response: z.object({ success: z.boolean(), files: z.array(file_report) }),
+    mcp: {
+      tool: "verify_handles",
+      description:
+        "Ask lsof who holds the files of an agent, or of all agents, open. Use it before you move or remove something, or to see why files wait in trash. Answers {success, files: [{agent_id, role, path, exists, verdict: clear | held | unknown, holders}]}; success is false when a file of an ended agent is held or cannot be told.",
+      rename: { agent: "agent_id" },
+      hints: { read_only: true },
+    },
   }),
   gc: define({
     method: "POST",
@@ -73,7 +80,13 @@ export const supervisor_operations = {
     description: "Try the deferred removals again.",
     params: none,
     query: none,
-    body: z.strictObject({ dry_run: z.boolean().default(false) }),
+    body: z.strictObject({ dry_run: z.boolean().default(false).describe("only say what would be removed") }),
+    mcp: {
+      tool: "collect_garbage",
+      description:
+        "Try the removals again that had to wait because somebody held the files. This also happens by itself every minute. Answers {success, removed, deferred}, with the holders of what still waits.",
+      hints: { destructive: true, idempotent: true },
+    },
     response: z.object({
       removed: z.array(z.string()),
       deferred: z.array(

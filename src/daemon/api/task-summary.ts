@@ -1,10 +1,23 @@
 /** A task as the API shows it. */
+
+import { task_context } from "../../contract/operations/tasks.ts";
 import type { Answer } from "../../contract/operations.ts";
 import type { Task } from "../registry/registry.ts";
 
 export function summary(task: Task): Answer<"create_task"> {
   const agents: Record<string, number> = {};
   for (const agent of task.agents.values()) agents[agent.status] = (agents[agent.status] ?? 0) + 1;
-  const { task_description, created_at, status } = task.store.data;
-  return { task_id: task.task_id, task_description, created_at, status, agents };
+  const { task_description, created_at, status, priority } = task.store.data;
+  const context = task_context.safeParse(task.store.data.task_context ?? {});
+  return {
+    task_id: task.task_id,
+    task_description,
+    created_at,
+    status,
+    priority,
+    workspace: task.dir,
+    // Another program's registry may have something else there; it stays in the file.
+    task_context: context.success ? context.data : {},
+    agents,
+  };
 }
