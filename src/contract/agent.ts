@@ -51,7 +51,12 @@ export const cleanup_state = z.enum(["none", "closing", "verifying", "removing",
  * nothing else still loads: it is `foreign`, started by another program); unknown fields survive a rewrite.
  */
 export const agent_record = z.looseObject({
-  id: z.string().min(1),
+  /** Part of file names: an id that could lead out of a directory is none. */
+  id: z
+    .string()
+    .min(1)
+    .max(200)
+    .regex(/^[^/\0]+$/),
   type: z.string().default("unknown"),
   tmux_session: z.string().nullable().default(null),
   parent: z.string().default("orchestrator"),

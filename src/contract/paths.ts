@@ -1,6 +1,6 @@
 /** Where things are. Pure: no file is touched here. */
 import { createHash } from "node:crypto";
-import { isAbsolute, join, normalize } from "node:path";
+import { isAbsolute, join, normalize, sep } from "node:path";
 import type { TrackedFiles } from "./agent.ts";
 import { short_agent_id } from "./ids.ts";
 
@@ -56,6 +56,10 @@ const workspace_key = (workspace: string) => createHash("sha256").update(workspa
 
 /** The directory that holds the control groups of a workspace's agents, in each hierarchy. */
 export const cgroup_directory = (uid: number, workspace: string) => `supervisor-${uid}-${workspace_key(workspace)}`;
+/** True for a path below `dir` that needs no `..` to get there. Whether links lead away is asked of the file system (drivers/in-place). */
+export function is_inside(dir: string, path: string): boolean {
+  return path.startsWith(dir + sep) && normalize(path) === path;
+}
 export const daemon_socket = (runtime_dir: string) => join(runtime_dir, "d.sock");
 export const tmux_socket = (runtime_dir: string) => join(runtime_dir, "t.sock");
 export const tmux_config = (runtime_dir: string) => join(runtime_dir, "tmux.conf");

@@ -18,6 +18,7 @@ import { type HostFacts, host_facts, type LaunchSpec } from "../contract/host-pr
 import { new_agent_id, session_name } from "../contract/ids.ts";
 import type { DeployRequest } from "../contract/operations/agents.ts";
 import { exit_record_path, host_socket, host_stderr, tracked_files_of } from "../contract/paths.ts";
+import { open_in_place, remove_in_place } from "../drivers/in-place.ts";
 import { boot_id } from "../drivers/procfs.ts";
 import { kill_session, new_session } from "../drivers/tmux.ts";
 import { await_host } from "./await-host.ts";
@@ -70,7 +71,7 @@ export async function deploy(services: Services, asked: DeployRequest): Promise<
     // A write that hangs may still make its file when the file system answers: what is undone comes after it.
     const unwrite = async () => {
       await writing.catch(() => undefined /* it is why this is undone */);
-      await lane.in_turn(() => Promise.all(Object.values(files).map((path) => rm(path, { force: true }))));
+      await lane.in_turn(() => Promise.all(Object.values(files).map((path) => remove_in_place(path))));
     };
     undo.push(() => within(unwrite(), () => no_answer(task.dir, "the agent's files are removed when it does")));
     await within(writing, () => no_answer(task.dir, "nothing was started"));
@@ -79,10 +80,14 @@ export async function deploy(services: Services, asked: DeployRequest): Promise<
     undo.push(async () => remove_groups(agent.cgroups));
     undo.push(() => remove_session(services, agent));
     const stderr = host_stderr(services.runtime_dir, agent.id);
+    // Made here, because a shell would make it with a mode of its own.
+    await rm(stderr, { force: true });
+    await writeFile(stderr, "", { flag: "wx", mode: 0o600 });
     const pane_pid = await new_session(services.tmux, agent.tmux_session as string, [
       "/bin/sh",
       "-c",
-      'exec "$0" "$@" 2>"$SUPERVISOR_HOST_STDERR"'.replace("$SUPERVISOR_HOST_STDERR", stderr),
+      'exec 2>"$0" && exec "$@"',
+      stderr,
       process.execPath,
       "--no-warnings",
       HOST_PROGRAM,
@@ -269,7 +274,13 @@ function launch_spec(services: Services, task: Task, agent: AgentRecord, request
 }
 
 async function write_new(path: string, text: string): Promise<void> {
-  await writeFile(path, text, { mode: 0o600, flag: "wx", flush: true });
+  const file = await open_in_place(path, constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL, 0o600);
+  try {
+    await file.writeFile(text);
+    await file.sync();
+  } finally {
+    await file.close();
+  }
 }
 
 async function remove_session(services: Services, agent: AgentRecord): Promise<void> {

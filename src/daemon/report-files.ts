@@ -1,14 +1,14 @@
 /** Reads reports back: from where they are written, from trash, or from the archive. Lines that are not whole reports are counted. */
-import { createReadStream } from "node:fs";
 import { access } from "node:fs/promises";
 import { basename, join } from "node:path";
-import { createGunzip } from "node:zlib";
 import type { z } from "zod";
 import type { AgentRecord } from "../contract/agent.ts";
 import { is_errno } from "../contract/errors.ts";
 import { trash_dir } from "../contract/paths.ts";
 import { archived_path } from "./ending/remove.ts";
 import { lines_of } from "./logs/lines.ts";
+import { gunzipped } from "./logs/log-stream.ts";
+import { own_file } from "./own-file.ts";
 import type { Services } from "./services.ts";
 
 /** Longer than any report: a million characters of message and as many of data, each of up to six bytes (\u0000) in JSON. */
@@ -32,7 +32,7 @@ export async function* reports_of<T>(
 }
 
 async function open_file(services: Services, agent: AgentRecord, role: string): Promise<AsyncIterable<Buffer> | null> {
-  const path = agent.tracked_files[role];
+  const path = own_file(services, agent, role);
   if (!path) return null;
   const { dir } = services.registry.task_of(agent);
   // By the readers, which let go when the agent ends: the daemon must not be the one that holds the file.
@@ -45,7 +45,7 @@ async function open_file(services: Services, agent: AgentRecord, role: string): 
       });
   }
   const archived = archived_path(dir, path);
-  return (await exists(archived)) ? createReadStream(archived).pipe(createGunzip()) : null;
+  return (await exists(archived)) ? gunzipped(archived) : null;
 }
 
 async function exists(path: string): Promise<boolean> {

@@ -4,11 +4,13 @@
  * Reports that come while a write runs share the next one. No handle outlives its write, so that an end finds none.
  */
 import { constants } from "node:fs";
-import { type FileHandle, open } from "node:fs/promises";
+
+import type { FileHandle } from "node:fs/promises";
 import { dirname } from "node:path";
+import { open_in_place } from "../drivers/in-place.ts";
 import { no_answer, TASK_FILES, within } from "./patience.ts";
 
-const FLAGS = constants.O_RDWR | constants.O_APPEND | constants.O_CREAT | constants.O_NOFOLLOW;
+const FLAGS = constants.O_RDWR | constants.O_APPEND | constants.O_CREAT;
 
 interface Queue {
   lines: string[];
@@ -52,7 +54,7 @@ export class Reports {
   }
 
   private async write(path: string, text: string): Promise<void> {
-    const handle = await open(path, FLAGS, 0o600);
+    const handle = await open_in_place(path, FLAGS, 0o600);
     try {
       const mend = !this.whole.has(path) && (await ends_halfway(handle));
       this.whole.delete(path);

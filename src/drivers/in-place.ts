@@ -23,6 +23,10 @@ function out_of_place(path: string): SupervisorError {
   );
 }
 
+/** True for the error of a path that leads elsewhere. */
+export const is_out_of_place = (error: unknown): boolean =>
+  error instanceof SupervisorError && error.code === "out_of_place";
+
 /** Does `work` inside a directory that is exactly where its path says. Rejects with the system's error when there is none (ENOENT). */
 export async function in_directory<T>(dir: string, work: (at: At, handle: FileHandle) => Promise<T>): Promise<T> {
   const handle = await open(dir, DIRECTORY).catch((error) => {

@@ -2,10 +2,10 @@
  * The exit record: what a host leaves on disk for the next daemon. A disk that is full is waited for, as with the log: without its record an
  * agent that ended while no daemon ran would be taken for lost.
  */
-import { open, rename } from "node:fs/promises";
 import { setTimeout as delay } from "node:timers/promises";
 import { is_disk_trouble, trouble } from "../contract/errors.ts";
 import type { ClosedReport } from "../contract/receipt.ts";
+import { replace_in_place } from "../drivers/in-place.ts";
 
 /** How often a refused write is tried again, in ms: nobody waits for it but a daemon that may start some day. */
 const RETRY_MS = 1_000;
@@ -16,7 +16,7 @@ export async function record_exit(
   report: ClosedReport,
 ): Promise<{ note: string | null; later: Promise<void> | null }> {
   try {
-    await write(path, report);
+    await replace_in_place(path, JSON.stringify(report));
     return { note: null, later: null };
   } catch (error) {
     const note = `the exit record could not be written: ${trouble(error)}`;
@@ -29,22 +29,9 @@ async function keep_trying(path: string, report: ClosedReport): Promise<void> {
   for (;;) {
     await delay(RETRY_MS);
     try {
-      return await write(path, report);
+      return await replace_in_place(path, JSON.stringify(report));
     } catch (error) {
       if (!is_disk_trouble(error)) return;
     }
   }
-}
-
-/** Durable and all at once: written beside, synced, renamed. */
-async function write(path: string, report: ClosedReport): Promise<void> {
-  const beside = `${path}.new`;
-  const file = await open(beside, "w", 0o600);
-  try {
-    await file.writeFile(JSON.stringify(report));
-    await file.sync();
-  } finally {
-    await file.close();
-  }
-  await rename(beside, path);
 }

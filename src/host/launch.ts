@@ -1,8 +1,8 @@
 /**
- * Starts the agent's program on its terminal. A shell does the four things that Node cannot: it moves itself into the agent's
+ * Starts the agent's program on its terminal. A shell does the three things that Node cannot: it moves itself into the agent's
  * control groups before anything of the agent runs, so that every descendant is born there; it opens the slave as the
- * leader of a new session, which makes it the controlling terminal (open(2) without O_NOCTTY); it puts the prompt file
- * in stdin's place; and it becomes the program by `exec`, so that pid, exit code and signal are the program's own.
+ * leader of a new session, which makes it the controlling terminal (open(2) without O_NOCTTY); and it becomes the program by
+ * `exec`, so that pid, exit code and signal are the program's own. The prompt file is its stdin from the beginning.
  */
 import { type ChildProcess, execFile, spawn } from "node:child_process";
 import { accessSync, closeSync, constants, openSync } from "node:fs";
@@ -11,6 +11,7 @@ import { promisify } from "node:util";
 import type { CgroupRef } from "../contract/containment.ts";
 import type { LaunchSpec } from "../contract/host-protocol.ts";
 import type { ProcessRef } from "../contract/receipt.ts";
+import { open_in_place } from "../drivers/in-place.ts";
 import { process_ref_of } from "../drivers/procfs.ts";
 import type { Terminal } from "./terminal.ts";
 
@@ -23,11 +24,11 @@ const JOIN_SCRIPT = `while [ "$1" != -- ]; do { echo 0 >"$1"; } 2>/dev/null || e
 /** Where a limit was asked for, nothing runs without it. */
 const JOIN_OR_FAIL_SCRIPT = `while [ "$1" != -- ]; do { echo 0 >"$1"; } 2>/dev/null || { echo "$1 cannot be written" >&2; exit 126; }; shift; done; shift; `;
 
-/** $1 terminal, $2 stdin, $3 stdout ("" = the terminal); the rest is the command. */
+/** $1 terminal, $2 stdout ("" = the terminal); the rest is the command. Headless, stdin is the prompt file, which the host opens. */
 const HEADLESS_SCRIPT =
-  'exec 9<>"$1" <"$2" && if [ -n "$3" ]; then exec >"$3"; else exec >&9; fi && shift 3 && exec 2>&9 9>&- && exec "$@"';
+  'exec 9<>"$1" && if [ -n "$2" ]; then exec >"$2"; else exec >&9; fi && shift 2 && exec 2>&9 9>&- && exec "$@"';
 const INTERACTIVE_SCRIPT =
-  'exec 9<>"$1" && exec <&9 && if [ -n "$3" ]; then exec >"$3"; else exec >&9; fi && shift 3 && exec 2>&9 9>&- && exec "$@"';
+  'exec 9<>"$1" && exec <&9 && if [ -n "$2" ]; then exec >"$2"; else exec >&9; fi && shift 2 && exec 2>&9 9>&- && exec "$@"';
 
 /** POSIX shells pass on only variables whose names they could have set themselves; bash passes on all (both tried). */
 const SHELL_NAME = /^[A-Za-z_][A-Za-z0-9_]*$/;
@@ -62,20 +63,22 @@ export async function launch(spec: LaunchSpec, terminal: Terminal, options: Laun
     ...options.cgroups.map((one) => `${one.path}/cgroup.procs`),
     "--",
     terminal.path,
-    spec.prompt_file,
     options.stdout_path ?? "",
     ...spec.command,
   ];
+  const prompt_fd = spec.mode === "headless" ? await open_prompt(spec.prompt_file) : null;
   const null_fd = openSync("/dev/null", constants.O_RDWR);
   // The master would be inherited at its own number: there, the agent gets /dev/null instead.
   const stdio: ("ignore" | "pipe" | number)[] = new Array(terminal.master_fd + 1).fill("ignore");
   stdio[2] = "pipe";
   stdio[terminal.master_fd] = null_fd;
+  if (prompt_fd !== null) stdio[0] = prompt_fd;
   let child: ChildProcess;
   try {
     child = spawn(shell[0] as string, args, { cwd: spec.cwd, env: spec.env, detached: true, stdio });
   } finally {
     closeSync(null_fd);
+    if (prompt_fd !== null) closeSync(prompt_fd);
   }
   // Read at once: even if it has ended, it stays a zombie until the next turn of the event loop.
   const process = child.pid === undefined ? null : process_ref_of(child.pid);
@@ -93,6 +96,16 @@ export async function launch(spec: LaunchSpec, terminal: Terminal, options: Laun
   for (const one of options.cgroups)
     if (!joined.includes(one)) notes.push(`the agent could not be put into its control group ${one.path}`);
   return { process, exited, cgroups: joined, notes };
+}
+
+/** The prompt, if it is in its place. Opened again by descriptor: the flags that made the first open safe are not for an agent's stdin. */
+async function open_prompt(path: string): Promise<number> {
+  const file = await open_in_place(path, constants.O_RDONLY);
+  try {
+    return openSync(`/proc/self/fd/${file.fd}`, "r");
+  } finally {
+    await file.close();
+  }
 }
 
 /** The lines that the shell said before its stderr became the agent's terminal: none, when all went well. */

@@ -4,10 +4,11 @@
  * tried again until there is room. Nothing is dropped and nothing is written twice: a partial write goes on where it stopped.
  */
 import { constants } from "node:fs";
-import { type FileHandle, open } from "node:fs/promises";
+import type { FileHandle } from "node:fs/promises";
 import { Writable } from "node:stream";
 import { setTimeout as delay } from "node:timers/promises";
 import { trouble } from "../contract/errors.ts";
+import { open_in_place } from "../drivers/in-place.ts";
 
 /** Bytes kept in memory before the agent is made to wait. Large enough that one slow write does not stop a fast agent. */
 const HIGH_WATER_BYTES = 1024 * 1024;
@@ -18,8 +19,8 @@ const RETRY_MS = 200;
 /** A write that takes this long is told of, in ms: the file system blocks (a dead network mount, a frozen disk). A busy disk takes tenths of a second. */
 const SLOW_MS = 2_000;
 
-/** O_APPEND: no seek can overwrite. O_NOFOLLOW: a link planted in the log's place is refused (open(2)). */
-const FLAGS = constants.O_WRONLY | constants.O_APPEND | constants.O_CREAT | constants.O_NOFOLLOW;
+/** O_APPEND: no seek can overwrite. A link planted in the log's place, or its directory's, is refused. */
+const FLAGS = constants.O_WRONLY | constants.O_APPEND | constants.O_CREAT;
 
 export class LogFile extends Writable {
   bytes_written = 0;
@@ -36,7 +37,7 @@ export class LogFile extends Writable {
 
   /** Opens the log, mode 0600. Rejects with the system's error when it cannot be made, or is a link. */
   static async open(path: string, on_stall: (reason: string | null) => void): Promise<LogFile> {
-    return new LogFile(path, await open(path, FLAGS, 0o600), on_stall);
+    return new LogFile(path, await open_in_place(path, FLAGS, 0o600), on_stall);
   }
 
   override _write(chunk: Buffer, _encoding: BufferEncoding, done: (error?: Error | null) => void): void {

@@ -3,14 +3,16 @@
  * stopped is continued; one that does not answer even then is killed, and the daemon ends the agent's processes itself.
  */
 import { rm } from "node:fs/promises";
+import { dirname } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { end_family, signal_process } from "../../containment/end-family.ts";
 import { count_oom_kills, end_notes, remove_groups } from "../../containment/groups.ts";
 import { possible_groups } from "../../containment/place.ts";
 import { type AgentRecord, type Ending, is_foreign } from "../../contract/agent.ts";
 import { message_of } from "../../contract/errors.ts";
-import { exit_record_path, host_socket, host_stderr, placeholder_pipes } from "../../contract/paths.ts";
+import { exit_record_path, host_socket, host_stderr, is_runtime_dir, placeholder_pipes } from "../../contract/paths.ts";
 import type { ClosedReport } from "../../contract/receipt.ts";
+import { is_out_of_place, remove_in_place } from "../../drivers/in-place.ts";
 import { boot_id, is_alive, read_process } from "../../drivers/procfs.ts";
 import { kill_session } from "../../drivers/tmux.ts";
 import { read_exit_record } from "../exit-record.ts";
@@ -49,7 +51,10 @@ export async function close_agent(services: Services, agent: AgentRecord, ending
     await release(services, agent, services.hosts.get(agent.id));
     ending.session_killed = await end_session(services, agent, ending.closed.notes);
   }
-  await rm(record, { force: true });
+  await remove_in_place(record).catch((error) => {
+    if (!is_out_of_place(error)) throw error;
+    services.log.warn({ agent_id: agent.id, error: message_of(error) }, "an exit record was left alone");
+  });
 }
 
 /** Null when the host is gone or had to be killed. A connection that ends is not a host that ended: as long as it lives, it is asked. */
@@ -197,7 +202,8 @@ async function release(services: Services, agent: AgentRecord, link: HostLink | 
     while (is_alive(host) && performance.now() < deadline) await delay(2);
     if (is_alive(host)) signal_process(host, "SIGKILL");
   }
-  const socket = host?.socket ?? host_socket(services.runtime_dir, agent.id);
+  const recorded = host && is_runtime_dir(dirname(host.socket), process.getuid?.() ?? 0) ? host.socket : null;
+  const socket = recorded ?? host_socket(services.runtime_dir, agent.id);
   // What a host leaves in the runtime directory when it, or the daemon that started it, was killed.
   const { life, sizes } = placeholder_pipes(services.runtime_dir, agent.id);
   const stderr = host_stderr(services.runtime_dir, agent.id);

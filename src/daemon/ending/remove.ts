@@ -2,8 +2,8 @@
  * Removes what is proven to be free: deletes it, or archives it. Whatever is held or unknown stays in trash, deferred; so does what could not be
  * removed or archived now (a full disk, a read error, a file system that is read-only): the original is kept, and the sweeper tries again.
  */
-import { createReadStream, createWriteStream } from "node:fs";
-import { mkdir, open, rename, rm, stat } from "node:fs/promises";
+import { constants } from "node:fs";
+import { mkdir, rename, stat } from "node:fs/promises";
 import { basename, join } from "node:path";
 import { pipeline } from "node:stream/promises";
 import { createGzip } from "node:zlib";
@@ -11,6 +11,7 @@ import type { Ending, SetAsideFile } from "../../contract/agent.ts";
 import { errno_of, is_errno, trouble } from "../../contract/errors.ts";
 import { archive_dir } from "../../contract/paths.ts";
 import type { CleanupReport } from "../../contract/receipt.ts";
+import { in_directory, open_in_place, remove_in_place } from "../../drivers/in-place.ts";
 import type { FileVerdict } from "../verifier.ts";
 
 export type RemovedFiles = Pick<
@@ -48,7 +49,7 @@ export async function remove_files(
         result.bytes_freed += file.bytes - (await archive_file(dir, file));
         result.files_archived.push(archived_path(dir, file.path));
       } else {
-        await rm(file.trash_path, { force: true });
+        await remove_in_place(file.trash_path);
         result.files_deleted.push(file.path);
         result.bytes_freed += file.bytes;
       }
@@ -82,17 +83,11 @@ async function archive_file(dir: string, file: SetAsideFile): Promise<number> {
   const beside = `${target}.new`;
   try {
     await make_folder(archive_dir(dir));
-    await pipeline(createReadStream(file.trash_path), createGzip(), createWriteStream(beside, { mode: 0o600 }));
-    const handle = await open(beside, "r+");
-    try {
-      await handle.sync();
-    } finally {
-      await handle.close();
-    }
-    await rename(beside, target);
+    await compress(file.trash_path, beside);
+    await in_directory(archive_dir(dir), (at) => rename(at(basename(beside)), at(basename(target))));
   } catch (error) {
     // Half an archive takes room and is of no use to anybody.
-    await rm(beside, { force: true }).catch((again) => {
+    await remove_in_place(beside).catch((again) => {
       // What could not be written may not be removable either; the next try writes over it.
       if (errno_of(again) === undefined) throw again;
     });
@@ -100,8 +95,22 @@ async function archive_file(dir: string, file: SetAsideFile): Promise<number> {
     if (is_errno(error, "ENOENT")) return (await stat(target)).size;
     throw error;
   }
-  await rm(file.trash_path, { force: true });
+  await remove_in_place(file.trash_path);
   return (await stat(target)).size;
+}
+
+/** Neither read nor written through a link. The copy is on the disk when this resolves. */
+async function compress(from: string, to: string): Promise<void> {
+  await remove_in_place(to);
+  const original = (await open_in_place(from, constants.O_RDONLY)).createReadStream();
+  // From here on the streams close their files, also when the pipeline fails.
+  const copy = await open_in_place(to, constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL, 0o600).catch(
+    (error) => {
+      original.destroy();
+      throw error;
+    },
+  );
+  await pipeline(original, createGzip(), copy.createWriteStream({ flush: true }));
 }
 
 async function make_folder(path: string): Promise<void> {

@@ -1,5 +1,5 @@
 /** What `logs` answers: the right file, the right part of it, in the right form. */
-import { createReadStream } from "node:fs";
+import { constants } from "node:fs";
 import { access } from "node:fs/promises";
 import { basename, join } from "node:path";
 import { pipeline } from "node:stream";
@@ -9,7 +9,9 @@ import { is_errno, SupervisorError } from "../../contract/errors.ts";
 import type { LogQuery } from "../../contract/operations/output.ts";
 import { trash_dir } from "../../contract/paths.ts";
 import { is_ended } from "../../contract/status.ts";
+import { open_in_place } from "../../drivers/in-place.ts";
 import { archived_path } from "../ending/remove.ts";
+import { own_file } from "../own-file.ts";
 import type { Services } from "../services.ts";
 import { type FormatOptions, type Shown, show_line, written } from "./format.ts";
 import { compile_filter, type Line, last_of, lines_of } from "./lines.ts";
@@ -28,7 +30,7 @@ export async function open_log_stream(
   const options: FormatOptions = { format: query.format, ended: () => will_grow_no_more(agent) };
   const formatted = (lines: AsyncIterable<Line>) => written(shown(lines, options));
   if (source.kind === "archive") {
-    const chunks = gunzipped(source.path);
+    const chunks = await gunzipped(source.path);
     const lines = select(lines_of(chunks), keep);
     const some = query.lines === undefined ? lines : last_of(lines, query.lines);
     return by_line || query.lines !== undefined ? formatted(some) : chunks;
@@ -78,9 +80,10 @@ export const will_grow_no_more = (agent: AgentRecord) => is_ended(agent.status) 
 export const log_role = (stream: LogQuery["stream"]) => (stream === "terminal" ? "terminal_log" : "log_file");
 
 /** An archived file, unpacked. A reader that leaves closes the file. */
-export function gunzipped(path: string): AsyncIterable<Buffer> {
+export async function gunzipped(path: string): Promise<AsyncIterable<Buffer>> {
+  const file = await open_in_place(path, constants.O_RDONLY);
   // An error of either stream ends the other and reaches whoever reads.
-  return pipeline(createReadStream(path), createGunzip(), () => {});
+  return pipeline(file.createReadStream(), createGunzip(), () => {});
 }
 
 /** Where the log is now: in its place, in the archive, or in trash. Rejects with `log_not_found`. */
@@ -89,7 +92,7 @@ export async function find_log(
   agent: AgentRecord,
   role: string,
 ): Promise<{ kind: "log" | "archive" | "trash"; path: string }> {
-  const path = agent.tracked_files[role];
+  const path = own_file(services, agent, role);
   if (!path)
     throw new SupervisorError(
       "log_not_found",

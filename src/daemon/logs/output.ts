@@ -38,7 +38,7 @@ export async function get_output(
   let facts: Facts;
   if (source.kind === "archive") {
     facts = new Facts();
-    for await (const line of lines_of(gunzipped(source.path))) {
+    for await (const line of lines_of(await gunzipped(source.path))) {
       facts.add(line);
       if (wants_summary) summary.add(line);
       else if (keep(line.text)) picked.add_newer(show_line(line, format));

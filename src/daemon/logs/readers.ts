@@ -2,10 +2,11 @@
  * Readers of logs. Reads from the end of a huge file, follows a growing one by the kernel's notices (inotify, no polling), and lets
  * go of every file before its agent's files are verified: a follower must never be the holder that defers a removal.
  */
-import { watch } from "node:fs";
-import { type FileHandle, open } from "node:fs/promises";
+import { constants, watch } from "node:fs";
+import type { FileHandle } from "node:fs/promises";
 import { setTimeout as delay } from "node:timers/promises";
 import { deferred } from "../../contract/deferred.ts";
+import { open_in_place } from "../../drivers/in-place.ts";
 
 const BLOCK_BYTES = 64 * 1024;
 /** How long a follower may take to read the rest when its agent ends, in ms; a client that does not read must not hold an end up. */
@@ -28,7 +29,7 @@ export class LogReaders {
     path: string,
     options: { position: number; follow: boolean; signal: AbortSignal },
   ): AsyncGenerator<Buffer> {
-    const handle = await open(path, "r");
+    const handle = await open_in_place(path, constants.O_RDONLY);
     let finished = !options.follow;
     let wake = deferred();
     const reader = this.register(agent_id, options.signal, () => {
@@ -61,7 +62,7 @@ export class LogReaders {
 
   /** The blocks of a file from its end, as it is now, to its beginning. */
   async *read_backwards(agent_id: string, path: string, signal: AbortSignal): AsyncGenerator<Buffer> {
-    const handle = await open(path, "r");
+    const handle = await open_in_place(path, constants.O_RDONLY);
     const reader = this.register(agent_id, signal, () => {});
     try {
       for (let end = (await handle.stat()).size; end > 0 && !reader.stop.aborted; ) {
@@ -108,7 +109,7 @@ export class LogReaders {
 
 /** Where the last `count` lines of a file begin. Reads backwards, in blocks, and keeps none of them. */
 export async function position_of_last_lines(path: string, count: number): Promise<number> {
-  const handle = await open(path, "r");
+  const handle = await open_in_place(path, constants.O_RDONLY);
   try {
     const { size } = await handle.stat();
     return await scan_back(handle, size, count);

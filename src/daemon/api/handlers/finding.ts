@@ -1,5 +1,6 @@
 import { SupervisorError } from "../../../contract/errors.ts";
 import { open_book } from "../../open-book.ts";
+import { own_file } from "../../own-file.ts";
 import type { Handler } from "../handler.ts";
 import { reporting } from "../reporting.ts";
 
@@ -8,7 +9,7 @@ export const finding: Handler<"finding"> = async (services, { params, body }) =>
   // Opened first: between the check and the append nothing may wait, or an end could come between.
   const book = await open_book(services, services.registry.task_of(services.registry.find(params.agent)));
   const agent = reporting(services, params.agent, reporter);
-  const path = agent.tracked_files.findings_file;
+  const path = own_file(services, agent, "findings_file");
   if (!path)
     throw new SupervisorError("agent_not_ours", `${agent.id} was started by another program; it has no findings file`);
   const own_finding = { timestamp: new Date().toISOString(), agent_id: agent.id, ...what };

@@ -1,6 +1,7 @@
 import { is_foreign } from "../../../contract/agent.ts";
 import { end_agent } from "../../ending/end.ts";
 import { open_book } from "../../open-book.ts";
+import { own_file } from "../../own-file.ts";
 import type { Handler } from "../handler.ts";
 import { reporting } from "../reporting.ts";
 
@@ -16,7 +17,7 @@ export const progress: Handler<"progress"> = async (services, { params, body }) 
     message,
     progress: body.progress ?? agent.progress,
   };
-  const path = agent.tracked_files.progress_file;
+  const path = own_file(services, agent, "progress_file");
   if (path) await services.reports.append(path, own_update);
   book.add_progress(own_update);
   services.registry.note(agent, { progress: own_update.progress, message });
