@@ -10,6 +10,7 @@ import {
   writeFileSync,
 } from "node:fs";
 import { basename, dirname, join } from "node:path";
+import { text as read_text } from "node:stream/consumers";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import type { AgentRecord } from "../../src/contract/agent.ts";
 import { fixture, TestSupervisor } from "../support/supervisor.ts";
@@ -42,22 +43,37 @@ function expect_untouched(names: string[] = ["file"]): void {
   expect(readdirSync(outside).sort()).toEqual(names.sort());
   for (const name of names) expect(readFileSync(join(outside, name), "utf8")).toBe(SECRET);
 }
-const report = (agent: AgentRecord) =>
-  supervisor.cli(["progress", "--agent", agent.id, "--status", "s", "--message", "m"]);
-const find = (agent: AgentRecord) =>
-  supervisor.cli(["finding", "--agent", agent.id, "--type", "t", "--severity", "s", "--message", "m"]);
+/** What an operation answers, as text: its error is an answer, too. */
+const told = (answer: Promise<unknown>): Promise<string> =>
+  answer.then(
+    (one) => JSON.stringify(one),
+    (error) => error.message,
+  );
+const report = (id: string) =>
+  told(supervisor.client.call("progress", { params: { agent: id }, body: { status: "s", message: "m" } }));
+const find = (id: string) =>
+  told(
+    supervisor.client.call("finding", {
+      params: { agent: id },
+      body: { finding_type: "t", severity: "s", message: "m" },
+    }),
+  );
+const findings = (task: string) => told(supervisor.client.call("findings", { params: { task } }));
+const logs = (id: string) => told(supervisor.client.stream("logs", { params: { agent: id } }).then(read_text));
+const kill = (id: string, cleanup: "delete" | "archive" | "keep" = "delete") =>
+  supervisor.client.call("kill", { params: { agent: id }, body: { cleanup } });
 
 test.each(["prompt_file", "log_file", "progress_file", "findings_file", "deploy_log"])(
   "a link in place of the %s is left alone by reports, logs, verify, kill and archive",
   async (role) => {
-    for (const cleanup of ["delete", "archive", "keep"]) {
+    for (const cleanup of ["delete", "archive", "keep"] as const) {
       const agent = await idle();
       plant(agent.tracked_files[role] as string, join(outside, "file"));
-      await report(agent);
-      await find(agent);
-      expect((await supervisor.cli(["logs", agent.id])).stdout).not.toContain("precious");
-      expect((await supervisor.cli(["findings", agent.task_id as string, "--json"])).stdout).not.toContain("precious");
-      const killed = JSON.parse((await supervisor.cli(["kill", agent.id, "--cleanup", cleanup, "--json"])).stdout);
+      await report(agent.id);
+      await find(agent.id);
+      expect(await logs(agent.id)).not.toContain("precious");
+      expect(await findings(agent.task_id as string)).not.toContain("precious");
+      const killed = await kill(agent.id, cleanup);
       expect(killed.cleanup.files_failed, cleanup).toMatchObject([{ path: agent.tracked_files[role] }]);
       expect(killed.cleanup.survivors).toEqual([]);
       expect_untouched();
@@ -71,20 +87,20 @@ test.each(["logs", "progress", "findings"])("a link in place of the %s directory
   const inside = Object.values(agent.tracked_files).filter((path) => dirname(path) === dir);
   for (const path of inside) writeFileSync(join(outside, basename(path)), SECRET);
   plant(dir, outside);
-  const [reported, found] = [await report(agent), await find(agent)];
-  if (folder === "progress") expect(reported.stderr).toContain("leads to another place");
-  if (folder === "findings") expect(found.stderr).toContain("leads to another place");
-  expect((await supervisor.cli(["logs", agent.id])).stdout).not.toContain("precious");
+  const [reported, found] = [await report(agent.id), await find(agent.id)];
+  if (folder === "progress") expect(reported).toContain("leads to another place");
+  if (folder === "findings") expect(found).toContain("leads to another place");
+  expect(await logs(agent.id)).not.toContain("precious");
   // Nothing new is begun in such a task.
   const more = await supervisor.cli(["deploy", "--task", agent.task_id as string, "--", "true"]);
   if (folder === "logs")
     expect(more).toMatchObject({ code: 1, stderr: expect.stringContaining("leads to another place") });
-  await supervisor.cli(["kill", agent.id]);
+  await kill(agent.id);
   expect_untouched(["file", ...inside.map((path) => basename(path))]);
 });
 
 test.each(["trash", "archive", "exits"])("a link in place of the %s directory is left alone", async (folder) => {
-  for (const cleanup of ["delete", "archive"]) {
+  for (const cleanup of ["delete", "archive"] as const) {
     const agent = await idle();
     // What would be hit, had it been followed.
     const hits = [
@@ -98,8 +114,8 @@ test.each(["trash", "archive", "exits"])("a link in place of the %s directory is
     for (const name of hits) writeFileSync(join(outside, name), SECRET);
     const dir = join(task_dir(agent), folder);
     plant(dir, outside);
-    expect((await supervisor.cli(["logs", agent.id])).stdout).not.toContain("precious");
-    const killed = JSON.parse((await supervisor.cli(["kill", agent.id, "--cleanup", cleanup, "--json"])).stdout);
+    expect(await logs(agent.id)).not.toContain("precious");
+    const killed = await kill(agent.id, cleanup);
     expect(killed).toMatchObject({ status: "terminated", cleanup: { survivors: [] } });
     expect_untouched(["file", ...hits]);
     rmSync(dir);
@@ -114,7 +130,7 @@ test("a link planted where an archive is about to be written is not written thro
   for (const path of Object.values(agent.tracked_files))
     for (const name of [`${basename(path)}.gz`, `${basename(path)}.gz.new`])
       symlinkSync(join(outside, "file"), join(archive, name));
-  await supervisor.cli(["kill", agent.id, "--cleanup", "archive"]);
+  await kill(agent.id, "archive");
   expect_untouched();
 });
 
@@ -174,11 +190,11 @@ test("a registry that records files outside, or an id that leads out, makes nobo
   );
   await supervisor.boot();
   for (const id of ["old", "ours"]) {
-    expect((await supervisor.cli(["logs", id])).stdout).not.toContain("precious");
-    await supervisor.cli(["progress", "--agent", id, "--status", "s", "--message", "m"]);
-    await supervisor.cli(["finding", "--agent", id, "--type", "t", "--severity", "s", "--message", "m"]);
-    await supervisor.cli(["verify", id]);
-    await supervisor.cli(["kill", id]);
+    expect(await logs(id)).not.toContain("precious");
+    await report(id);
+    await find(id);
+    await told(supervisor.client.call("verify", { body: { agent: id } }));
+    await told(kill(id));
   }
   expect((await supervisor.cli(["kill", "../../../outside/x"])).code).toBe(4);
   expect_untouched(["file", "x.json"]);
