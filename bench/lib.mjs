@@ -50,19 +50,32 @@ export async function start_supervisor() {
   const { SUPERVISOR_CONTAINMENT } = process.env;
   if (SUPERVISOR_CONTAINMENT) env.SUPERVISOR_CONTAINMENT = SUPERVISOR_CONTAINMENT;
   const workspace = join(root, "ws");
-  // Detached: Ctrl-C must reach the benchmark alone, which then stops the supervisor with its agents.
-  const child = spawn(
-    process.execPath,
-    [SUPERVISOR, "start", "--json", "--log-level", "error", "--workspace", workspace],
-    { env, detached: true, stdio: ["ignore", "pipe", "inherit"] },
-  );
-  const ended = new Promise((resolve) => child.once("exit", resolve));
+  let child = null;
+  let ended = null;
   let call = null;
   let tmux_socket = null;
+  let pid = null;
+  const start = async () => {
+    // Detached: Ctrl-C must reach the benchmark alone, which then stops the supervisor with its agents.
+    child = spawn(process.execPath, [SUPERVISOR, "start", "--json", "--log-level", "error", "--workspace", workspace], {
+      env,
+      detached: true,
+      stdio: ["ignore", "pipe", "inherit"],
+    });
+    ended = new Promise((resolve) => child.once("exit", resolve));
+    const ready = Promise.race([
+      new Promise((resolve) => createInterface({ input: child.stdout }).once("line", resolve)),
+      ended.then((code) => Promise.reject(new Error(`the supervisor ended with ${code} before it was ready`))),
+    ]);
+    const line = JSON.parse(await in_time(ready, () => "the supervisor's ready line"));
+    pid = line.pid;
+    call = (method, path, body) => call_socket(line.socket, method, path, body);
+  };
   undo.push(async () => {
     try {
-      if (call && child.exitCode === null) await call("POST", "/v1/stop", { agents: true });
-      else child.kill("SIGTERM");
+      if (call && child.exitCode === null && child.signalCode === null)
+        await call("POST", "/v1/stop", { agents: true });
+      else child?.kill("SIGTERM");
       await ended;
     } catch (error) {
       // Our own processes, so that they may go without a word: the daemon by its handle, the hosts with their terminals.
@@ -71,13 +84,7 @@ export async function start_supervisor() {
       throw error;
     }
   });
-  const ready = Promise.race([
-    new Promise((resolve) => createInterface({ input: child.stdout }).once("line", resolve)),
-    ended.then((code) => Promise.reject(new Error(`the supervisor ended with ${code} before it was ready`))),
-  ]);
-  const line = await in_time(ready, () => "the supervisor's ready line");
-  const { socket, pid } = JSON.parse(line);
-  call = (method, path, body) => call_socket(socket, method, path, body);
+  await start();
   tmux_socket = (await call("GET", "/healthz")).tmux_socket;
   const { task_id } = await call("POST", "/v1/tasks", { description: "benchmark" });
   return {
@@ -87,6 +94,14 @@ export async function start_supervisor() {
     logs: join(workspace, task_id, "logs"),
     deploy: (script) =>
       call("POST", "/v1/agents", { task_id, command: ["sh", "-c", script], prompt: PROMPT, cwd: root, env }),
+    /** Kills the supervisor; its agents live on. Resolves when it is gone. */
+    async crash() {
+      child.kill("SIGKILL");
+      await ended;
+    },
+    /** Starts it again. Resolves with its ready line. */
+    restart: start,
+    agents: () => call("GET", "/v1/agents"),
     /** One report of each kind, after which all five tracked files exist. */
     async report(id) {
       await call("POST", `/v1/agents/${id}/progress`, { status: "working", message: "half" });

@@ -3,7 +3,7 @@
 import { parseArgs } from "node:util";
 import { clean_up, machine } from "./lib.mjs";
 
-const ALL = ["kill", "first-byte", "throughput", "handle-leak"];
+const ALL = ["kill", "first-byte", "throughput", "handle-leak", "adopt"];
 
 function parse_arguments() {
   const { values, positionals } = parseArgs({
