@@ -68,7 +68,7 @@ export async function show_crashes(options: { agents: number; crashes: number; s
   expect(receipts.length).toBeGreaterThanOrEqual(options.agents);
   const ours = new Set(agents.map((agent) => agent.id));
   for (const receipt of receipts) {
-    expect(receipt).toMatchObject({ success: true, session_killed: true });
+    expect(receipt).toMatchObject({ success: true });
     expect(receipt.cleanup).toMatchObject({ handles: "clear", survivors: [], files_deferred: [], files_failed: [] });
     if (!ours.has(receipt.agent_id)) continue;
     const log = readFileSync(join(kept, receipt.agent_id), "latin1");
@@ -76,7 +76,8 @@ export async function show_crashes(options: { agents: number; crashes: number; s
     expect(receipt.cleanup.bytes_logged).toBe(log.length);
   }
   const { tmux_socket } = await supervisor.client.call("health");
-  expect(sessions(tmux_socket)).toEqual([]);
+  // With this many ends at once tmux may be told later: the receipt says so, and the session goes when tmux answers.
+  await eventually("every session to be gone", () => sessions(tmux_socket).length === 0);
   expect(processes_marked(supervisor.root).filter((one) => one.includes("prints-numbers"))).toEqual([]);
   const files = readdirSync(supervisor.workspace, { recursive: true, withFileTypes: true }).filter((one) =>
     one.isFile(),
