@@ -63,8 +63,15 @@ export default {
       "host",
       "The host exists once per agent: its memory and its start are budgeted. (zod's types only: see host-loads-no-packages.)",
       ALL_BUT_BUILTINS,
-      ["^src/contract/", "^src/containment/", "^src/drivers/(procfs|in-place)", packages("node-pty", "zod")],
+      [
+        "^src/contract/",
+        "^src/containment/",
+        "^src/drivers/(procfs|in-place)",
+        "^src/faults/",
+        packages("node-pty", "zod"),
+      ],
     ),
+    room("faults", "A crash point is in every process and must add nothing to it: Node alone.", ALL_BUT_BUILTINS, []),
     room(
       "client",
       "The client speaks to the daemon over its socket and knows nothing of its inside.",
@@ -135,7 +142,7 @@ export default {
     never(
       "core-never-imports-front-ends",
       "CLI and MCP are ways to ask. What answers must not know who asks.",
-      "^src/(daemon|host|containment|drivers|client|contract|doctor)/",
+      "^src/(daemon|host|containment|drivers|client|contract|doctor|faults)/",
       "^src/(cli|mcp)/",
     ),
     never("bin-is-not-imported", "A bin file is a process: importing it would start one.", "^src/", "^src/bin/"),

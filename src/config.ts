@@ -2,13 +2,28 @@
 import { tmpdir } from "node:os";
 import { dirname, isAbsolute, join, resolve } from "node:path";
 import type { ConfigPlace } from "./contract/config.ts";
+import { SupervisorError } from "./contract/errors.ts";
 import { DEFAULT_WORKSPACE } from "./contract/paths.ts";
+import { type Crash, parse_crash } from "./faults/crash-point.ts";
 
 export type Environment = Record<string, string | undefined>;
 
 /** The workspace: as asked for, else SUPERVISOR_WORKSPACE, else `.agent-workspace` here. Absolute. */
 export function workspace_of(option: string | undefined, env: Environment, cwd: string): string {
   return resolve(cwd, option ?? env.SUPERVISOR_WORKSPACE ?? DEFAULT_WORKSPACE);
+}
+
+/** SUPERVISOR_CRASH_AT=NAME:FILE, for tests alone: where to die (docs/faults.md). Null when it is not set. */
+export function crash_of(env: Environment): Crash | null {
+  const text = env.SUPERVISOR_CRASH_AT;
+  if (!text) return null;
+  const crash = parse_crash(text);
+  if (!crash)
+    throw new SupervisorError(
+      "invalid_request",
+      `SUPERVISOR_CRASH_AT is '${text}', which is not NAME:FILE with a name of docs/faults.md; unset it`,
+    );
+  return crash;
 }
 
 /** Where config files are looked for, the weightiest first: the workspace's project, that is the directory above it; then the user's own. */

@@ -70,6 +70,8 @@ export const closed_report = z.object({
   containment: containment_mode.default("cookie"),
   /** Processes of the agent that the kernel killed because it was out of memory. */
   oom_kills: z.int().nonnegative().default(0),
+  /** False when nobody can say that all was read: the host was gone, or a drain was given up. `streams` then have what is in the files. */
+  counted: z.boolean().default(true),
 });
 export type ClosedReport = z.infer<typeof closed_report>;
 
@@ -93,6 +95,8 @@ export const cleanup_report = z.object({
   bytes_freed: z.int().nonnegative(),
   bytes_logged: z.int().nonnegative(),
   bytes_read: z.int().nonnegative(),
+  /** True when the host counted what it read, to the end, and all of it is in the files. False: bytes may be missing, and nobody knows how many. */
+  bytes_accounted: z.boolean().default(true),
   handles: verdict,
   processes_ended: z.array(named_process),
   survivors: z.array(named_process),
@@ -130,6 +134,7 @@ export type Outcome = z.infer<typeof outcome>;
 
 /** The proof of an end. Its first seven fields are the answer that the seed's `kill_real_agent` gave. */
 export const receipt = z.object({
+  /** Nobody survived, every file was handled or waits for its holder, and every byte is accounted for (`bytes_accounted`; not asked of a foreign agent). */
   success: z.boolean(),
   agent_id: z.string(),
   tmux_session: z.string().nullable(),

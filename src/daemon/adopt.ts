@@ -12,6 +12,7 @@ import type { HostFacts } from "../contract/host-protocol.ts";
 import type { HostState } from "../contract/host-state.ts";
 import { exit_record_path, host_socket } from "../contract/paths.ts";
 import { arguments_of, boot_id, is_alive, read_process, was_started_with } from "../drivers/procfs.ts";
+import { crash_point } from "../faults/crash-point.ts";
 import { read_exit_record } from "./exit-record.ts";
 import { HostLink } from "./host-link.ts";
 import { begin_end, facts_to_remember, forward_events, set_host_state, watch_host } from "./hosts.ts";
@@ -122,8 +123,10 @@ function known_of(services: Services, agent: AgentRecord) {
 /** The host is believed: the registry takes its facts, and the agent goes on where it is. */
 async function take_up(services: Services, agent: AgentRecord, link: HostLink, facts: HostFacts): Promise<void> {
   services.hosts.set(agent.id, link);
+  crash_point("reconcile.connected");
   set_host_state(services, agent, facts.phase === "launching" ? "starting" : "connected");
   await note_facts(services, agent, facts);
+  crash_point("reconcile.host_recorded");
   watch_host(services, agent, link);
   // An end that is under way asked for this host, and goes on by itself.
   if (services.ends.has(agent.id)) return;
@@ -141,7 +144,10 @@ async function take_up(services: Services, agent: AgentRecord, link: HostLink, f
     services.deploys.set(agent.id, launching);
     return;
   }
-  if (agent.status === "deploying") await services.registry.advance(agent, { type: "launched" });
+  if (agent.status === "deploying") {
+    await services.registry.advance(agent, { type: "launched" });
+    crash_point("reconcile.launch_recorded");
+  }
   // An end that the host has begun by itself is taken up when it reports.
   if (facts.phase === "running") tell_adopted(services, agent);
 }
@@ -229,6 +235,7 @@ async function gone(services: Services, agent: AgentRecord, restarted?: string):
   services.host_states.delete(agent.id);
   if (services.ends.has(agent.id)) return "settled";
   const record = await read_exit_record(exit_record_path(services.registry.task_of(agent).dir, agent.id), agent.id);
+  if (record) crash_point("reconcile.exit_record_found");
   if (agent.ending) begin_end(services, agent, agent.ending.cause, agent.ending.reason);
   else if (record) begin_end(services, agent, record.cause, "the agent ended while no supervisor ran");
   else if (restarted) begin_end(services, agent, "host_lost", restarted);

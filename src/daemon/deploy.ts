@@ -21,6 +21,7 @@ import { exit_record_path, host_socket, host_stderr, tracked_files_of } from "..
 import { open_in_place, remove_in_place } from "../drivers/in-place.ts";
 import { boot_id } from "../drivers/procfs.ts";
 import { kill_session, new_session } from "../drivers/tmux.ts";
+import { armed_crash, crash_point } from "../faults/crash-point.ts";
 import { await_host } from "./await-host.ts";
 import { end_agent } from "./ending/end.ts";
 import type { HostLink } from "./host-link.ts";
@@ -58,13 +59,18 @@ export async function deploy(services: Services, asked: DeployRequest): Promise<
   try {
     const files = agent.tracked_files;
     step = "registering it";
-    undo.push(() => registry.remove(agent));
+    undo.push(async () => {
+      await registry.remove(agent);
+      crash_point("deploy.entry_removed");
+    });
     services.deploys.set(agent.id, finished.promise);
     await registry.add(task, agent);
+    crash_point("deploy.registered");
     step = "writing its files";
     const lane = TASK_FILES.of(task.dir);
     const writing = lane.in_turn(async () => {
       await write_new(files.prompt_file as string, request.prompt ?? "");
+      crash_point("deploy.prompt_written");
       await write_new(files.deploy_log as string, `${JSON.stringify(deploy_log(agent), null, 2)}\n`);
       if (files.mcp_config) await write_new(files.mcp_config, mcp_config(services.workspace, agent.id));
     });
@@ -72,13 +78,18 @@ export async function deploy(services: Services, asked: DeployRequest): Promise<
     const unwrite = async () => {
       await writing.catch(() => undefined /* it is why this is undone */);
       await lane.in_turn(() => Promise.all(Object.values(files).map((path) => remove_in_place(path))));
+      crash_point("deploy.files_removed");
     };
     undo.push(() => within(unwrite(), () => no_answer(task.dir, "the agent's files are removed when it does")));
     await within(writing, () => no_answer(task.dir, "nothing was started"));
+    crash_point("deploy.files_written");
     step = "starting its session";
     // Its host has removed them, unless it was killed.
     undo.push(async () => remove_groups(agent.cgroups));
-    undo.push(() => remove_session(services, agent));
+    undo.push(async () => {
+      await remove_session(services, agent);
+      crash_point("deploy.session_removed");
+    });
     const stderr = host_stderr(services.runtime_dir, agent.id);
     // Made here, because a shell would make it with a mode of its own.
     await rm(stderr, { force: true });
@@ -94,13 +105,20 @@ export async function deploy(services: Services, asked: DeployRequest): Promise<
       agent.id,
       socket,
       services.tmux.socket,
+      ...crash_argument(),
     ]);
+    crash_point("deploy.session_started");
     step = "waiting for its host";
     const link = await await_host(services, agent.id, socket, pane_pid, stderr);
-    undo.push(async () => link.close());
+    undo.push(async () => {
+      link.close();
+      crash_point("deploy.link_closed");
+    });
+    crash_point("deploy.host_ready");
     step = "launching its program";
     const facts = await link.hello();
     await registry.update(agent, { host: { ...facts.host, socket, protocol: facts.protocol, boot_id: boot_id() } });
+    crash_point("deploy.host_recorded");
     services.hosts.set(agent.id, link);
     set_host_state(services, agent, "connected");
     const launched = await launch(link, launch_spec(services, task, agent, request)).catch((error) => {
@@ -110,7 +128,9 @@ export async function deploy(services: Services, asked: DeployRequest): Promise<
       throw error;
     });
     undo.length = 0;
+    crash_point("deploy.launched");
     await registry.advance(agent, { type: "launched" }, facts_to_remember(launched));
+    crash_point("deploy.running_recorded");
     services.events.emit({ type: "agent_started", agent_id: agent.id, message: request.command.join(" ") });
     watch_host(services, agent, link);
     return agent;
@@ -141,6 +161,12 @@ export async function deploy(services: Services, asked: DeployRequest): Promise<
     services.deploys.delete(agent.id);
     finished.resolve();
   }
+}
+
+/** A host reads no environment: a crash point that is armed here is handed on as an argument. Nothing in use. */
+function crash_argument(): string[] {
+  const crash = armed_crash();
+  return crash ? [`${crash.at}:${crash.mark}`] : [];
 }
 
 async function launch(link: HostLink, spec: LaunchSpec): Promise<HostFacts> {

@@ -1,7 +1,11 @@
-/** The sweeper: removals that were deferred are tried again, and the receipts amended. */
+/**
+ * The sweeper: removals that were deferred are tried again, and the receipts amended. One sweep at a time: two would count the same
+ * file twice.
+ */
 import type { AgentRecord, Ending } from "../contract/agent.ts";
 import { message_of } from "../contract/errors.ts";
 import type { Receipt } from "../contract/receipt.ts";
+import { crash_point } from "../faults/crash-point.ts";
 import { remove_files } from "./ending/remove.ts";
 import { verify_files } from "./ending/verify.ts";
 import { remove_leftover_groups } from "./leftover-groups.ts";
@@ -15,12 +19,20 @@ export interface GcResult {
   deferred: Pick<Receipt["cleanup"]["files_deferred"][number], "path" | "verdict" | "holders" | "reason">[];
 }
 
-/** One sweep. With `dry_run` nothing is removed; `removed` then names what would be. */
-export async function collect_garbage(services: Services, dry_run: boolean): Promise<GcResult> {
+/** One sweep, after those that were asked for before. With `dry_run` nothing is removed; `removed` then names what would be. */
+export function collect_garbage(services: Services, dry_run: boolean): Promise<GcResult> {
+  const sweep = services.sweep.then(() => sweep_all(services, dry_run));
+  services.sweep = sweep.catch(() => undefined /* told to who asked for it */);
+  return sweep;
+}
+
+async function sweep_all(services: Services, dry_run: boolean): Promise<GcResult> {
   const result: GcResult = { removed: [], deferred: [] };
   for (const agent of services.registry.agents()) {
-    if (agent.cleanup_state !== "deferred" || !agent.ending || !agent.receipt) continue;
-    await sweep_agent(services, agent, agent.ending, agent.receipt, dry_run, result);
+    const { ending, receipt } = agent;
+    if (agent.cleanup_state !== "deferred" || !ending || !receipt) continue;
+    // No reader of ours may hold the files when lsof is asked.
+    await services.readers.without(agent.id, () => sweep_agent(services, agent, ending, receipt, dry_run, result));
   }
   return result;
 }
@@ -49,6 +61,7 @@ async function sweep_agent(
     return;
   }
   const files = await remove_files(services.registry.task_of(agent).dir, ending, verdicts);
+  crash_point("sweep.removed");
   result.deferred.push(...files.files_deferred);
   const kept = new Set(files.files_deferred.map((file) => file.trash_path));
   const removed = free.filter((path) => !kept.has(path));
@@ -76,6 +89,7 @@ async function sweep_agent(
     cleanup_state: done ? "done" : "deferred",
     ending: done ? null : whole,
   });
+  crash_point("sweep.receipt_amended");
   services.events.emit({
     type: "files_removed",
     agent_id: agent.id,
@@ -84,7 +98,7 @@ async function sweep_agent(
 }
 
 /** Sweeps now and then. Returns how to stop it. */
-export function start_sweeper(services: Services): () => void {
+export function start_sweeper(services: Services, every_ms = EVERY_MS): () => void {
   const failed = (error: unknown) => services.log.error({ error: message_of(error) }, "a sweep failed");
   const timer = setInterval(() => {
     collect_garbage(services, false).catch(failed);
@@ -94,6 +108,6 @@ export function start_sweeper(services: Services): () => void {
     } catch (error) {
       failed(error);
     }
-  }, EVERY_MS);
+  }, every_ms);
   return () => clearInterval(timer);
 }

@@ -1,6 +1,5 @@
 /** What the daemon does when a host says something, or goes away. */
 import type { AgentRecord } from "../contract/agent.ts";
-import { message_of } from "../contract/errors.ts";
 import type { HostEvent, HostFacts } from "../contract/host-protocol.ts";
 import { type HostState, is_adverse } from "../contract/host-state.ts";
 import type { ClosedReport } from "../contract/receipt.ts";
@@ -48,14 +47,9 @@ export function set_host_state(services: Services, agent: AgentRecord, state: Ho
   services.events.emit({ type: "warning", agent_id: agent.id, message: `its host is ${state}: ${reason}` });
 }
 
-/** Begins an end, or joins it. One that does not finish is logged: a kill, or the next start, tries it again. */
+/** Begins an end, or joins it. One that fails says so itself, and is tried again by itself. */
 export function begin_end(services: Services, agent: AgentRecord, cause: EndCause, reason: string): void {
-  end_agent(services, agent, { cause, reason, cleanup: agent.cleanup, grace_ms: agent.grace_ms }).catch((error) => {
-    services.log.error(
-      { agent_id: agent.id, error: message_of(error) },
-      "an end did not finish; it is tried again at the next kill or start",
-    );
-  });
+  end_agent(services, agent, { cause, reason, cleanup: agent.cleanup, grace_ms: agent.grace_ms }).catch(() => undefined);
 }
 
 /**

@@ -5,7 +5,7 @@ import type { z } from "zod";
 import type { AgentRecord } from "../contract/agent.ts";
 import { is_errno } from "../contract/errors.ts";
 import { trash_dir } from "../contract/paths.ts";
-import { archived_path } from "./ending/remove.ts";
+import { archived_path } from "./ending/archive.ts";
 import { lines_of } from "./logs/lines.ts";
 import { gunzipped } from "./logs/log-stream.ts";
 import { own_file } from "./own-file.ts";

@@ -39,6 +39,17 @@ export class Reports {
     });
   }
 
+  /** Resolves when no report to these files is under way. Once an agent's end has begun none follows, so that none makes its file anew. */
+  async settled(paths: readonly string[]): Promise<void> {
+    for (const path of paths) {
+      for (let queue = this.queues.get(path); queue; queue = this.queues.get(path)) {
+        const last = queue.next ?? queue.running;
+        await last.catch(() => undefined /* told to who reported */);
+        if (this.queues.get(path) === queue && queue.next === null) break;
+      }
+    }
+  }
+
   private async write_next(path: string, queue: Queue): Promise<void> {
     await queue.running.catch(() => undefined /* its own callers were told; these lines are others */);
     const text = queue.lines.join("");

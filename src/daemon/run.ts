@@ -23,14 +23,17 @@ import {
 import { is_ended } from "../contract/status.ts";
 import { lsof_version } from "../drivers/lsof.ts";
 import { end_idle_server, server_lives, TMUX_CONFIG, tmux_version } from "../drivers/tmux.ts";
+import { arm, type Crash, crash_point } from "../faults/crash-point.ts";
 import { find_host } from "./adopt.ts";
 import { start_server } from "./api/server.ts";
 import { load_config } from "./config/load.ts";
 import { resume_sessions } from "./ending/later.ts";
+import { ends_settled, patiently } from "./ending/wait-for-ends.ts";
 import { EventLog } from "./events.ts";
 import { start_sweeper } from "./gc.ts";
 import { kill_all } from "./kill.ts";
 import { remove_leftover_groups } from "./leftover-groups.ts";
+import { sweep_leftovers } from "./leftovers.ts";
 import { lock_workspace, read_daemon_info, state_of } from "./lock.ts";
 import { LogReaders } from "./logs/readers.ts";
 import { Panes } from "./panes.ts";
@@ -52,6 +55,10 @@ export interface DaemonOptions {
   config_places: ConfigPlace[];
   containment: "auto" | "cookie";
   log: Logger;
+  /** How often deferred removals are tried again, in ms; a minute unless a test says otherwise. */
+  sweep_every_ms?: number;
+  /** For tests: where this process dies (docs/faults.md). */
+  crash?: Crash | null;
 }
 
 export interface Daemon {
@@ -68,6 +75,7 @@ export interface Daemon {
 
 /** Boots a daemon. Rejects with everything undone; resolves when it serves. */
 export async function start_daemon(options: DaemonOptions): Promise<Daemon> {
+  arm(options.crash ?? null);
   const loaded = await load_config(options.config_places);
   const profiles = make_profiles(loaded);
   await require_programs();
@@ -119,6 +127,8 @@ export async function start_daemon(options: DaemonOptions): Promise<Daemon> {
       find_host: (agent) => find_host(services, agent),
       deploys: new Map(),
       ends: new Map(),
+      halted: new AbortController(),
+      sweep: Promise.resolve(),
       stopping: false,
       request_stop: () => stop_requested.resolve(null),
     };
@@ -127,6 +137,8 @@ export async function start_daemon(options: DaemonOptions): Promise<Daemon> {
     await writeFile(services.tmux.config, TMUX_CONFIG, { flag: "wx", mode: 0o600 });
     await verifier.open(canary_file(runtime_dir), whose_process(services));
     undo.push(() => verifier.close());
+    await sweep_leftovers(services);
+    crash_point("start.swept");
     for (const warning of registry.warnings)
       services.events.emit({ type: "warning", agent_id: null, message: warning });
     registry.on_warning = (warning) => {
@@ -137,26 +149,36 @@ export async function start_daemon(options: DaemonOptions): Promise<Daemon> {
     undo.push(() => panes.close());
     resume_sessions(services);
     remove_leftover_groups(services);
-    const stop_sweeper = start_sweeper(services);
+    const stop_sweeper = start_sweeper(services, options.sweep_every_ms);
     undo.push(async () => stop_sweeper());
     const server = await start_server(services);
     const running = () => registry.agents().filter((agent) => agent.cookie !== null && !is_ended(agent.status)).length;
 
     const stop = async ({ agents }: { agents: boolean }) => {
       services.stopping = true;
-      await Promise.all(services.deploys.values());
-      if (agents)
-        await kill_all(services, () => true, {
-          reason: "the supervisor was stopped with its agents",
-          cleanup: "archive",
-        });
-      await Promise.allSettled(services.ends.values());
+      await patiently(services, Promise.all(services.deploys.values()));
+      if (agents) {
+        const reason = "the supervisor was stopped with its agents";
+        // A failure is logged there; the agent goes on ending under the next daemon.
+        await patiently(
+          services,
+          kill_all(services, () => true, { reason, cleanup: "archive" }),
+        );
+      }
+      await patiently(services, ends_settled(services));
+      services.halted.abort();
+      if (services.ends.size > 0)
+        options.log.warn(
+          { agents: [...services.ends.keys()] },
+          "ends are not complete; the next start goes on with them",
+        );
       await panes.close();
       stop_sweeper();
       remove_leftover_groups(services);
       await server.close();
       for (const link of services.hosts.values()) link.close();
       await registry.settle();
+      registry.freeze();
       await verifier.close();
       const left = running();
       let tmux_left = false;

@@ -4,8 +4,8 @@ import type { Containment } from "../containment/place.ts";
 import type { AgentRecord } from "../contract/agent.ts";
 import type { SupervisorConfig } from "../contract/config.ts";
 import type { HostState } from "../contract/host-state.ts";
-import type { Receipt } from "../contract/receipt.ts";
 import type { TmuxServer } from "../drivers/tmux.ts";
+import type { EndUnderWay } from "./ending/end-under-way.ts";
 import type { EventLog } from "./events.ts";
 import type { HostLink } from "./host-link.ts";
 import type { LogReaders } from "./logs/readers.ts";
@@ -47,7 +47,11 @@ export interface Services {
   /** Deploys under way, by agent id; never rejects. */
   deploys: Map<string, Promise<void>>;
   /** Ends under way, by agent id: whoever asks again joins. */
-  ends: Map<string, Promise<Receipt>>;
+  ends: Map<string, EndUnderWay>;
+  /** Aborted when the daemon leaves: ends that are not complete are left to the next one. */
+  halted: AbortController;
+  /** Resolves when the sweeps that were asked for are over; never rejects. */
+  sweep: Promise<unknown>;
   stopping: boolean;
   /** Asks the daemon to stop. */
   request_stop: () => void;

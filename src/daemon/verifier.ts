@@ -5,7 +5,7 @@
 import { type FileHandle, open, rm, stat } from "node:fs/promises";
 import { is_errno } from "../contract/errors.ts";
 import type { Holder, Verdict } from "../contract/receipt.ts";
-import { type LsofAnswer, lsof, type RawHolder } from "../drivers/lsof.ts";
+import { type FileId, holds, type LsofAnswer, lsof, type RawHolder } from "../drivers/lsof.ts";
 
 export interface FileVerdict {
   path: string;
@@ -19,7 +19,7 @@ export interface FileVerdict {
 export type Whose = (pid: number) => Holder["whose"];
 
 export class Verifier {
-  private canary: { path: string; inode: number; handle: FileHandle } | null = null;
+  private canary: { path: string; id: FileId; handle: FileHandle } | null = null;
   private running: Promise<LsofAnswer> | null = null;
   private waiting: { files: Set<string>; answer: Promise<LsofAnswer> } | null = null;
   private whose: Whose = () => "other";
@@ -28,7 +28,8 @@ export class Verifier {
     // What is there was left by a daemon that was killed, or planted: it is never opened.
     await rm(canary_path, { force: true });
     const handle = await open(canary_path, "wx", 0o600);
-    this.canary = { path: canary_path, inode: (await handle.stat()).ino, handle };
+    const { dev, ino } = await handle.stat({ bigint: true });
+    this.canary = { path: canary_path, id: { device: dev, inode: ino }, handle };
     this.whose = whose;
   }
 
@@ -41,7 +42,7 @@ export class Verifier {
 
   /** The verdict on each file. A file that is not there cannot be asked for: it is clear only in that nothing is left to hold by name. */
   async verify(paths: readonly string[]): Promise<FileVerdict[]> {
-    const found = await Promise.all(paths.map(inode_of));
+    const found = await Promise.all(paths.map(id_of));
     const present = paths.filter((_, index) => found[index] !== null);
     if (present.length === 0) return paths.map((path) => ({ path, verdict: "clear", holders: [], reason: null }));
     const answer = await this.ask(present);
@@ -56,7 +57,7 @@ export class Verifier {
         this.waiting = null;
         const { canary } = this;
         if (!canary) return { ok: false as const, reason: "the supervisor is stopping" };
-        this.running = lsof([...batch], { path: canary.path, inode: canary.inode, pid: process.pid });
+        this.running = lsof([...batch], { path: canary.path, id: canary.id, pid: process.pid });
         return this.running;
       };
       this.waiting = { files: batch, answer: sweep() };
@@ -68,20 +69,21 @@ export class Verifier {
 }
 
 /** Pure: one file, one answer. */
-export function judge(path: string, inode: number | null, answer: LsofAnswer, whose: Whose): FileVerdict {
-  if (inode === null) return { path, verdict: "clear", holders: [], reason: null };
+export function judge(path: string, id: FileId | null, answer: LsofAnswer, whose: Whose): FileVerdict {
+  if (id === null) return { path, verdict: "clear", holders: [], reason: null };
   if (!answer.ok) return { path, verdict: "unknown", holders: [], reason: answer.reason };
-  const holders = answer.holders.filter((one) => one.inode === inode).map((one) => with_owner(one, whose));
+  const holders = answer.holders.filter((one) => holds(one, id)).map((one) => with_owner(one, whose));
   return { path, verdict: holders.length > 0 ? "held" : "clear", holders, reason: null };
 }
 
-function with_owner({ inode: _inode, ...holder }: RawHolder, whose: Whose): Holder {
+function with_owner({ device: _device, inode: _inode, ...holder }: RawHolder, whose: Whose): Holder {
   return { ...holder, whose: whose(holder.pid) };
 }
 
-async function inode_of(path: string): Promise<number | null> {
+async function id_of(path: string): Promise<FileId | null> {
   try {
-    return (await stat(path)).ino;
+    const { dev, ino } = await stat(path, { bigint: true });
+    return { device: dev, inode: ino };
   } catch (error) {
     if (is_errno(error, "ENOENT")) return null;
     throw error;

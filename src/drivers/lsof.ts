@@ -12,8 +12,14 @@ const DEADLINE_MS = 15_000;
 /** About 100,000 holders; nobody has so many, so that more is no answer but a fault. In bytes. */
 const ANSWER_LIMIT_BYTES = 16 * 1024 * 1024;
 
-/** lsof escapes names it cannot print, so that a holder is matched by the inode, never by the name. */
-export type RawHolder = Omit<Holder, "whose"> & { inode: number };
+/** Which file it is: st_dev and st_ino (stat(2)), as `stat` with `bigint: true` gives them. An inode number alone is not unique. */
+export interface FileId {
+  device: bigint;
+  inode: bigint;
+}
+
+/** lsof escapes names it cannot print, so that a holder is matched by device and inode, never by the name. `device` is null where lsof did not say. */
+export type RawHolder = Omit<Holder, "whose"> & { device: bigint | null; inode: bigint };
 export type LsofAnswer = { ok: true; holders: RawHolder[] } | { ok: false; reason: string };
 
 /**
@@ -27,12 +33,12 @@ export type LsofAnswer = { ok: true; holders: RawHolder[] } | { ok: false; reaso
  */
 export async function lsof(
   files: readonly string[],
-  canary: { path: string; inode: number; pid: number },
+  canary: { path: string; id: FileId; pid: number },
   { deadline_ms = DEADLINE_MS, program = "lsof" } = {},
 ): Promise<LsofAnswer> {
   const asked = [canary.path, ...files];
   const exempt = elsewhere(list_mounts(), asked).flatMap((point) => ["-e", point]);
-  const result = await run_bounded(program, ["-w", "-n", "-P", ...exempt, "-F", "pcLfain", "--", ...asked], {
+  const result = await run_bounded(program, ["-w", "-n", "-P", ...exempt, "-F", "pcLfaDin", "--", ...asked], {
     deadline_ms,
     max_bytes: ANSWER_LIMIT_BYTES,
   });
@@ -43,15 +49,21 @@ export async function lsof(
     return { ok: false, reason: `lsof failed (exit ${result.exit_code}): ${complaint.slice(0, 200)}` };
   const all = parse_lsof(result.stdout);
   if (!all) return { ok: false, reason: "lsof's answer is not what lsof writes" };
-  if (!all.some((one) => one.inode === canary.inode && one.pid === canary.pid))
+  const is_canary = (one: RawHolder) => one.device === canary.id.device && one.inode === canary.id.inode;
+  if (!all.some((one) => is_canary(one) && one.pid === canary.pid))
     return { ok: false, reason: `lsof did not see a file that is open (exit ${result.exit_code})` };
-  return { ok: true, holders: all.filter((one) => one.inode !== canary.inode) };
+  return { ok: true, holders: all.filter((one) => !is_canary(one)) };
+}
+
+/** True when the holder holds that file. Where lsof did not name the device the inode alone decides: better a holder too many than one too few. */
+export function holds(holder: RawHolder, id: FileId): boolean {
+  return holder.inode === id.inode && (holder.device === null || holder.device === id.device);
 }
 
 const ACCESS = { r: "read", w: "write", u: "read_write" } as const;
 
 /**
- * Parses `lsof -F pcLfain` (lsof(8), OUTPUT FOR OTHER PROGRAMS): a line a field, process fields before file fields. Null for what is not
+ * Parses `lsof -F pcLfaDin` (lsof(8), OUTPUT FOR OTHER PROGRAMS): a line a field, process fields before file fields. Null for what is not
  * of that form, or ends within a line: it may lack a holder.
  */
 export function parse_lsof(text: string): RawHolder[] | null {
@@ -59,21 +71,22 @@ export function parse_lsof(text: string): RawHolder[] | null {
   if (!text.endsWith("\n")) return null;
   const holders: RawHolder[] = [];
   let process = { pid: 0, command: "", user: "" };
-  let file: Pick<RawHolder, "fd" | "access" | "inode"> | null = null;
+  let file: Pick<RawHolder, "fd" | "access" | "device" | "inode"> | null = null;
   for (const line of text.slice(0, -1).split("\n")) {
     const value = line.slice(1);
     const field = line[0] ?? "";
     if (field === "p" || field === "f") {
       // The name ends a file's fields: a file without one was cut off.
       if (file) return null;
-      if (field === "f") file = { fd: value, access: "unknown", inode: 0 };
+      if (field === "f") file = { fd: value, access: "unknown", device: null, inode: 0n };
       else process = { pid: Number(value), command: "", user: "" };
       if (!(process.pid > 0)) return null;
     } else if (field === "c") process.command = value;
     else if (field === "L") process.user = value;
     else if (!file) return null;
     else if (field === "a") file.access = ACCESS[value as keyof typeof ACCESS] ?? "unknown";
-    else if (field === "i") file.inode = Number(value);
+    else if (field === "D" && /^0x[0-9a-f]+$/i.test(value)) file.device = BigInt(value);
+    else if (field === "i" && /^\d+$/.test(value)) file.inode = BigInt(value);
     else if (field === "n") {
       holders.push({ ...process, ...file, path: value });
       file = null;

@@ -6,6 +6,7 @@ import { make_limited_group, remove_groups } from "../containment/groups.ts";
 import type { CgroupRef, Limits } from "../contract/containment.ts";
 import type { LaunchSpec, PaneRequest } from "../contract/host-protocol.ts";
 import type { ProcessRef } from "../contract/receipt.ts";
+import { crash_point } from "../faults/crash-point.ts";
 import { type Launched, launch, open_stdout_pipe } from "./launch.ts";
 import { LogFile } from "./log-file.ts";
 import { Output } from "./output.ts";
@@ -74,6 +75,7 @@ export async function start_agent(spec: LaunchSpec, options: AgentOptions): Prom
     const open_log = async (path: string) => {
       const log = await LogFile.open(path, tell_stall);
       logs.push(log);
+      crash_point("host.log_opened");
       undo.push(
         () => log.destroy(),
         () => rm(path, { force: true }),
@@ -129,6 +131,7 @@ export async function start_agent(spec: LaunchSpec, options: AgentOptions): Prom
     const { cgroups, must_join, notes } = make_groups(spec);
     undo.push(() => remove_groups(cgroups));
     const launched = await launch(spec, terminal, { stdout_path: fifo_path, cgroups, must_join });
+    crash_point("host.program_started");
     await unlink_fifo();
     remove_groups(cgroups.filter((one) => !launched.cgroups.includes(one)));
     const { env: _env, ...remembered } = spec;

@@ -3,6 +3,7 @@ import { end_family } from "../containment/end-family.ts";
 import { count_oom_kills, end_notes, remove_groups } from "../containment/groups.ts";
 import type { ClosedReport } from "../contract/receipt.ts";
 import type { EndCause } from "../contract/status.ts";
+import { crash_point } from "../faults/crash-point.ts";
 import type { Agent } from "./agent.ts";
 import { record_exit } from "./exit-record.ts";
 
@@ -30,6 +31,7 @@ export async function end_agent(agent: Agent, options: EndOptions): Promise<Ende
     cgroups: agent.cgroups.map((one) => one.path),
   };
   const ended = await end_family(family, { ...options, nudge: agent.exited });
+  crash_point("host.stopped");
   const leader_survives = ended.survivors.some((one) => one.pid === agent.process.pid);
   const exit = leader_survives ? { code: null, signal: null, at: null } : await agent.exited;
   const oom_kills = count_oom_kills(agent.cgroups);
@@ -37,9 +39,11 @@ export async function end_agent(agent: Agent, options: EndOptions): Promise<Ende
 
   const draining = performance.now();
   await Promise.all(outputs.map((one) => one.drain()));
+  crash_point("host.drained");
   const closing = performance.now();
   await Promise.all(outputs.map((one) => one.close()));
   agent.dispose();
+  crash_point("host.closed");
 
   const report: ClosedReport = {
     agent_id: spec.agent_id,
@@ -62,7 +66,10 @@ export async function end_agent(agent: Agent, options: EndOptions): Promise<Ende
     ],
     containment: agent.cgroups.length > 0 ? "cgroup" : "cookie",
     oom_kills,
+    // What an output notes is that its drain did not come to its end.
+    counted: outputs.every((one) => one.notes.length === 0),
   };
   const { note, later } = await record_exit(spec.exit_record, report);
+  crash_point("host.exit_record_written");
   return { report: note ? { ...report, notes: [...report.notes, note] } : report, recorded_later: later };
 }

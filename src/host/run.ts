@@ -13,6 +13,7 @@ import { HOST_PROTOCOL } from "../contract/protocol-version.ts";
 import type { ClosedReport, ProcessRef } from "../contract/receipt.ts";
 import type { EndCause } from "../contract/status.ts";
 import { process_ref_of } from "../drivers/procfs.ts";
+import { crash_point } from "../faults/crash-point.ts";
 import { type Agent, start_agent } from "./agent.ts";
 import { Control } from "./control.ts";
 import { end_agent } from "./end.ts";
@@ -74,6 +75,7 @@ export async function run_host(options: HostOptions): Promise<void> {
       throw Object.assign(new Error(why), { code: takes_none ? "launch_failed" : "invalid_request" });
     }
     phase = "launching";
+    crash_point("host.launch_received");
     const started = deferred();
     starting = started.promise;
     try {
@@ -92,6 +94,7 @@ export async function run_host(options: HostOptions): Promise<void> {
       started.resolve();
     }
     launched.resolve();
+    crash_point("host.running");
     void agent.exited.then((exit) => {
       control.send({ event: "exited", ...exit });
       end("exited", spec.grace_ms, "SIGTERM");
@@ -117,11 +120,14 @@ export async function run_host(options: HostOptions): Promise<void> {
     if (ended !== null) return;
     phase = "ending";
     control.send({ event: "ending", cause });
+    crash_point("host.ending");
     ended = end_agent(agent, { cause, grace_ms, signal, hurry: hurry.signal, exclude: [process.pid] }).then(
       async ({ report, recorded_later }) => {
         closed = report;
         phase = "closed";
         control.send({ event: "closed", report });
+        // After what was said has been handed to the kernel.
+        setImmediate(() => crash_point("host.reported"));
         // Until there is a record this host is all that knows how the agent ended; a daemon that comes meanwhile releases it.
         await recorded_later;
         if (!control.connected) released.resolve();
@@ -186,12 +192,14 @@ export async function run_host(options: HostOptions): Promise<void> {
     process.on(signal, () => end("kill", agent?.grace_ms ?? 0, signal));
 
   await control.listen(options.socket);
+  crash_point("host.listening");
   try {
     await Promise.race([launched.promise, delay(LAUNCH_DEADLINE_MS, undefined, { ref: true })]);
     takes_none = true;
     // A launch that was begun in time is seen through, however slow the disk is.
     await starting;
     if (agent) await released.promise;
+    crash_point("host.released");
   } finally {
     leaving.abort();
     control.close();

@@ -26,12 +26,17 @@ async function ask(script: string, deadline_ms = 5_000) {
   await chmod(program, 0o755);
   const began = performance.now();
   const path = join(dir, "canary");
+  const { dev, ino } = await canary.stat({ bigint: true });
   const answer = await lsof(
     [path],
-    { path, inode: (await canary.stat()).ino, pid: process.pid },
+    { path, id: { device: dev, inode: ino }, pid: process.pid },
     { program, deadline_ms },
   );
-  return { answer, verdict: judge("file", 7, answer, () => "other"), took_ms: performance.now() - began };
+  return {
+    answer,
+    verdict: judge("file", { device: 1n, inode: 7n }, answer, () => "other"),
+    took_ms: performance.now() - began,
+  };
 }
 
 test.each([
@@ -52,7 +57,11 @@ test.each([
 
 test("an lsof that is not there has no verdict", async () => {
   const path = join(dir, "canary");
-  const answer = await lsof([path], { path, inode: 1, pid: process.pid }, { program: join(dir, "no-lsof") });
+  const answer = await lsof(
+    [path],
+    { path, id: { device: 1n, inode: 1n }, pid: process.pid },
+    { program: join(dir, "no-lsof") },
+  );
   expect(answer).toMatchObject({ ok: false, reason: expect.stringContaining("is not installed") });
 });
 

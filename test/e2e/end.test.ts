@@ -150,7 +150,12 @@ describe("an end", () => {
       "SIGKILL",
     );
     const receipt = await supervisor.client.call("wait", { params: { agent: agent.id } });
-    expect(receipt).toMatchObject({ status: "lost", cause: "host_lost", cleanup: { survivors: [], handles: "clear" } });
+    expect(receipt).toMatchObject({
+      success: false,
+      status: "lost",
+      cause: "host_lost",
+      cleanup: { survivors: [], handles: "clear", bytes_logged: 6, bytes_accounted: false },
+    });
     expect(receipt.notes.join()).toContain("the host was gone");
   });
 

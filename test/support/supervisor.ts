@@ -113,6 +113,18 @@ export class TestSupervisor {
     this.daemon = null;
   }
 
+  /** True when the daemon has ended, whatever ended it. */
+  get daemon_exited(): boolean {
+    return this.daemon !== null && (this.daemon.exitCode !== null || this.daemon.signalCode !== null);
+  }
+
+  /** The agents as the registries on disk have them. */
+  registry_on_disk(): AgentRecord[] {
+    return readdirSync(this.workspace)
+      .filter((name) => name.startsWith("TASK-") && existsSync(join(this.workspace, name, "AGENT_REGISTRY.json")))
+      .flatMap((name) => JSON.parse(readFileSync(join(this.workspace, name, "AGENT_REGISTRY.json"), "utf8")).agents);
+  }
+
   /** Runs the command as a person would. */
   async cli(
     args: string[],

@@ -10,6 +10,7 @@ export const supervisor_event = z.object({
     "agent_started",
     "agent_exited",
     "agent_ending",
+    "agent_end_waiting",
     "agent_ended",
     "agent_adopted",
     "agent_stalled",

@@ -2,19 +2,20 @@
  * The first half of an end, as the daemon sees it: the host stops, empties, drains and closes, and reports. A host that is
  * stopped is continued; one that does not answer even then is killed, and the daemon ends the agent's processes itself.
  */
-import { rm } from "node:fs/promises";
+import { lstat, rm } from "node:fs/promises";
 import { dirname } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { end_family, signal_process } from "../../containment/end-family.ts";
 import { count_oom_kills, end_notes, remove_groups } from "../../containment/groups.ts";
 import { possible_groups } from "../../containment/place.ts";
 import { type AgentRecord, type Ending, is_foreign } from "../../contract/agent.ts";
-import { message_of } from "../../contract/errors.ts";
+import { is_errno, message_of } from "../../contract/errors.ts";
 import { exit_record_path, host_socket, host_stderr, is_runtime_dir, placeholder_pipes } from "../../contract/paths.ts";
-import type { ClosedReport } from "../../contract/receipt.ts";
+import type { ClosedReport, StreamAccount } from "../../contract/receipt.ts";
 import { is_out_of_place, remove_in_place } from "../../drivers/in-place.ts";
 import { boot_id, is_alive, read_process } from "../../drivers/procfs.ts";
 import { kill_session } from "../../drivers/tmux.ts";
+import { crash_point } from "../../faults/crash-point.ts";
 import { read_exit_record } from "../exit-record.ts";
 import type { HostLink } from "../host-link.ts";
 import type { Services } from "../services.ts";
@@ -33,28 +34,37 @@ const LEAVE_BY_SIGNAL_MS = 30_000;
 /** How often is looked whether it has left: nobody tells of the death of another's child. In ms. */
 const LOOK_MS = 20;
 
+/** Fills `ending.closed`, once, and sees host and session off. Run again it asks for no second report, and removes what is left. */
 export async function close_agent(services: Services, agent: AgentRecord, ending: Ending): Promise<void> {
   const record = exit_record_path(services.registry.task_of(agent).dir, agent.id);
   if (is_foreign(agent)) {
-    ending.closed = nobody_saw(
+    ending.closed = await nobody_saw(
       agent,
       ending,
       "this agent was started by another program; its tmux session, if there is one, was not touched",
     );
   } else {
-    ending.closed =
+    ending.closed ??=
       (await by_living_host(services, agent, ending)) ??
       (await read_exit_record(record, agent.id)) ??
       (await by_ourselves(services, agent, ending));
+    crash_point("end.reported");
     // The report is on disk here before the host forgets it.
     await services.registry.update(agent, { ending, exit: ending.closed.exit });
+    crash_point("end.report_recorded");
     await release(services, agent, services.hosts.get(agent.id));
+    crash_point("end.host_left");
     ending.session_killed = await end_session(services, agent, ending.closed.notes);
+    crash_point("end.session_ended");
+    await remove_leftovers(services, agent);
   }
-  await remove_in_place(record).catch((error) => {
-    if (!is_out_of_place(error)) throw error;
-    services.log.warn({ agent_id: agent.id, error: message_of(error) }, "an exit record was left alone");
-  });
+  for (const path of [record, `${record}.new`]) {
+    await remove_in_place(path).catch((error) => {
+      if (!is_out_of_place(error)) throw error;
+      services.log.warn({ agent_id: agent.id, error: message_of(error) }, "an exit record was left alone");
+    });
+  }
+  crash_point("end.exit_record_removed");
 }
 
 /** Null when the host is gone or had to be killed. A connection that ends is not a host that ended: as long as it lives, it is asked. */
@@ -137,15 +147,13 @@ async function by_host(
 
 /** The host is gone without a word: the agent's processes are found and ended from here. What they had not yet handed over is lost with it. */
 async function by_ourselves(services: Services, agent: AgentRecord, ending: Ending): Promise<ClosedReport> {
-  const report = nobody_saw(
-    agent,
-    ending,
-    "the host was gone: the log holds what it had written; what was still in the terminal is not known",
-  );
+  // The host is on record before it is told to launch.
+  const never_ran = !agent.host;
+  const note = "the host was gone: the log holds what it had written; what was still in the terminal is not known";
   const groups = possible_groups(services.containment, agent);
   if (agent.host && agent.host.boot_id !== boot_id()) {
     remove_groups(groups);
-    return { ...report, notes: ["the machine was restarted; the agent went with it"] };
+    return nobody_saw(agent, ending, `the machine was restarted; the agent went with it; ${note}`);
   }
   const exclude = [
     process.pid,
@@ -158,8 +166,11 @@ async function by_ourselves(services: Services, agent: AgentRecord, ending: Endi
   );
   const oom_kills = count_oom_kills(groups);
   const notes = end_notes(ended.notes, oom_kills, agent.limits, remove_groups(groups));
+  crash_point("end.family_ended");
   return {
-    ...report,
+    // The log is measured when nobody can write to it any more.
+    ...(await nobody_saw(agent, ending, never_ran ? "the agent was never launched" : note)),
+    counted: never_ran,
     signals: ended.signals,
     processes_ended: ended.processes_ended,
     survivors: ended.survivors,
@@ -169,7 +180,8 @@ async function by_ourselves(services: Services, agent: AgentRecord, ending: Endi
   };
 }
 
-function nobody_saw(agent: AgentRecord, ending: Ending, note: string): ClosedReport {
+/** The report that has to do when no host gave one: the streams are as long as their files. */
+async function nobody_saw(agent: AgentRecord, ending: Ending, note: string): Promise<ClosedReport> {
   return {
     agent_id: agent.id,
     cause: ending.cause,
@@ -177,12 +189,26 @@ function nobody_saw(agent: AgentRecord, ending: Ending, note: string): ClosedRep
     signals: [],
     processes_ended: [],
     survivors: [],
-    streams: [],
+    streams: (await Promise.all(["log_file", "terminal_log"].map((role) => measured(agent, role)))).flat(),
     duration_ms: {},
     notes: [note],
     containment: agent.containment,
     oom_kills: 0,
+    counted: false,
   };
+}
+
+/** A log's account by its size, if there is such a log. What was read is at least what is there. */
+async function measured(agent: AgentRecord, role: string): Promise<StreamAccount[]> {
+  const path = agent.tracked_files[role];
+  if (!path) return [];
+  try {
+    const facts = await lstat(path);
+    return facts.isFile() ? [{ name: role, path, bytes_read: facts.size, bytes_written: facts.size }] : [];
+  } catch (error) {
+    if (is_errno(error, "ENOENT")) return [];
+    throw error;
+  }
 }
 
 async function release(services: Services, agent: AgentRecord, link: HostLink | undefined): Promise<void> {
@@ -202,9 +228,13 @@ async function release(services: Services, agent: AgentRecord, link: HostLink | 
     while (is_alive(host) && performance.now() < deadline) await delay(2);
     if (is_alive(host)) signal_process(host, "SIGKILL");
   }
+}
+
+/** Removes what a host leaves in the runtime directory when it, or the daemon that started it, was killed. After its session: a host may just be booting. */
+async function remove_leftovers(services: Services, agent: AgentRecord): Promise<void> {
+  const { host } = agent;
   const recorded = host && is_runtime_dir(dirname(host.socket), process.getuid?.() ?? 0) ? host.socket : null;
   const socket = recorded ?? host_socket(services.runtime_dir, agent.id);
-  // What a host leaves in the runtime directory when it, or the daemon that started it, was killed.
   const { life, sizes } = placeholder_pipes(services.runtime_dir, agent.id);
   const stderr = host_stderr(services.runtime_dir, agent.id);
   const leftovers = [socket, `${socket}.new`, `${socket}.out`, stderr, life, sizes];

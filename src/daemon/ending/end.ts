@@ -1,14 +1,17 @@
 /**
  * The end of an agent, in eight steps: stop, empty, drain, close (the host does these), set aside, verify, remove, receipt.
- * Each step is idempotent and on disk before it begins, so that a daemon that comes back goes on where the last one stopped.
+ * Each step is idempotent and on disk before it begins, so that a daemon that comes back goes on where the last one stopped. An end that
+ * fails (a full disk, say) is tried again by itself until it is complete.
  */
 import type { AgentRecord, Ending } from "../../contract/agent.ts";
 import { message_of } from "../../contract/errors.ts";
 import type { CleanupPolicy, EndStep, Receipt } from "../../contract/receipt.ts";
 import { agent_status, type EndCause, final_status, is_ended } from "../../contract/status.ts";
+import { crash_point } from "../../faults/crash-point.ts";
 import type { Services } from "../services.ts";
 import { close_agent } from "./close.ts";
 import { find_result, outcome_of } from "./outcome.ts";
+import { EndUnderWay } from "./end-under-way.ts";
 import { make_receipt } from "./receipt.ts";
 import { remove_files } from "./remove.ts";
 import { set_aside } from "./set-aside.ts";
@@ -21,20 +24,39 @@ export interface EndRequest {
   grace_ms: number;
 }
 
-/** Ends an agent, or joins the end that is under way, or answers the receipt of the end that was. */
+/**
+ * Ends an agent, or joins the end that is under way, or answers the receipt of the end that was. Rejects when an attempt fails, with its
+ * reason; the end is tried again nevertheless.
+ */
 export function end_agent(services: Services, agent: AgentRecord, request: EndRequest): Promise<Receipt> {
-  if (agent.receipt) return Promise.resolve(agent.receipt);
   const running = services.ends.get(agent.id);
   if (running !== undefined) {
     hurry(services, agent, request);
-    return running;
+    return running.join();
   }
-  const end = run_end(services, agent, request).finally(() => {
+  if (agent.receipt) return Promise.resolve(agent.receipt);
+  let told = "";
+  const end = new EndUnderWay(
+    () => run_end(services, agent, request),
+    (error, pause_ms) => {
+      const reason = message_of(error);
+      services.log[reason === told ? "debug" : "error"](
+        { agent_id: agent.id, step: agent.ending?.step, error: reason, pause_ms },
+        "an end is not complete; it is tried again by itself",
+      );
+      if (reason !== told)
+        services.events.emit({ type: "agent_end_waiting", agent_id: agent.id, message: `its end waits: ${reason}` });
+      told = reason;
+    },
+    services.halted.signal,
+  );
+  services.ends.set(agent.id, end);
+  const answer = end.join();
+  void end.run().finally(() => {
     services.ends.delete(agent.id);
     services.host_states.delete(agent.id);
   });
-  services.ends.set(agent.id, end);
-  return end;
+  return answer;
 }
 
 /** A later, shorter grace cuts the first one short. */
@@ -60,8 +82,10 @@ async function run_end(services: Services, agent: AgentRecord, request: EndReque
     files_failed: [],
     duration_ms: {},
   };
+  const first = agent.ending === null;
   await registry.advance(agent, { type: "end_begun", cause: ending.cause }, { ending, cleanup_state: "closing" });
-  events.emit({ type: "agent_ending", agent_id: agent.id, message: ending.reason });
+  if (first) events.emit({ type: "agent_ending", agent_id: agent.id, message: ending.reason });
+  crash_point("end.begun");
 
   const step = async <T>(name: EndStep, state: AgentRecord["cleanup_state"], work: () => Promise<T>): Promise<T> => {
     ending.step = name;
@@ -72,30 +96,44 @@ async function run_end(services: Services, agent: AgentRecord, request: EndReque
     return result;
   };
 
-  if (!ending.closed) await step("stop", "closing", () => close_agent(services, agent, ending));
+  await step("stop", "closing", () => close_agent(services, agent, ending));
   ending.result_event ??= await find_result(services, agent, ending);
-  await services.readers.close(agent.id);
-  await step("set_aside", "closing", () => set_aside(registry.task_of(agent).dir, agent, ending));
-  const verdicts = await step("verify", "verifying", () => verify_files(services.verifier, agent, ending));
-  const files = await step("remove", "removing", () => remove_files(registry.task_of(agent).dir, ending, verdicts));
-  const outcome = outcome_of(agent, ending);
-  const failed_result = outcome.decided_by === "result_event";
-  const status = final_status(ending.cause, ending.closed?.exit.code ?? null, failed_result);
-  const receipt = { ...make_receipt(agent, ending, files, status, performance.now() - began), outcome };
-  await registry.advance(
-    agent,
-    { type: "ended", cause: ending.cause, exit_code: receipt.exit.code, failed_result },
-    {
-      receipt,
-      exit: receipt.exit,
-      ended_at: receipt.ended_at,
-      ending: receipt.cleanup.files_deferred.length > 0 ? ending : null,
-      cleanup_state: receipt.cleanup.files_deferred.length > 0 ? "deferred" : "done",
-    },
-  );
-  events.emit({ type: "agent_ended", agent_id: agent.id, message: `${status}: ${ending.reason}` });
+  await services.reports.settled(Object.values(agent.tracked_files));
+  const receipt = await services.readers.without(agent.id, async () => {
+    const { dir } = registry.task_of(agent);
+    await step("set_aside", "closing", () => set_aside(dir, agent, ending));
+    crash_point("end.set_aside");
+    const verdicts = await step("verify", "verifying", () => verify_files(services.verifier, agent, ending));
+    crash_point("end.verified");
+    const files = await step("remove", "removing", () => remove_files(dir, ending, verdicts));
+    crash_point("end.removed");
+    const outcome = outcome_of(agent, ending);
+    const failed_result = outcome.decided_by === "result_event";
+    const status = final_status(ending.cause, ending.closed?.exit.code ?? null, failed_result);
+    const made = { ...make_receipt(agent, ending, files, status, performance.now() - began), outcome };
+    const waits = files.files_deferred.length > 0;
+    await registry.advance(
+      agent,
+      { type: "ended", cause: ending.cause, exit_code: made.exit.code, failed_result },
+      {
+        receipt: made,
+        exit: made.exit,
+        ended_at: made.ended_at,
+        ending: waits ? ending : null,
+        cleanup_state: waits ? "deferred" : "done",
+      },
+    );
+    return made;
+  });
+  crash_point("end.receipt_recorded");
+  events.emit({ type: "agent_ended", agent_id: agent.id, message: `${receipt.status}: ${ending.reason}` });
   log.info(
-    { agent_id: agent.id, status, handles: receipt.cleanup.handles, bytes_logged: receipt.cleanup.bytes_logged },
+    {
+      agent_id: agent.id,
+      status: receipt.status,
+      handles: receipt.cleanup.handles,
+      bytes_logged: receipt.cleanup.bytes_logged,
+    },
     "an agent ended",
   );
   return receipt;

@@ -1,5 +1,5 @@
 /** The receipt: what was stopped, what became of each file, and anything that does not add up. Pure. */
-import type { AgentRecord, Ending } from "../../contract/agent.ts";
+import { type AgentRecord, type Ending, is_foreign } from "../../contract/agent.ts";
 import type { Receipt } from "../../contract/receipt.ts";
 import type { AgentStatus } from "../../contract/status.ts";
 import type { RemovedFiles } from "./remove.ts";
@@ -18,9 +18,10 @@ export function make_receipt(
     .filter((one) => one.bytes_read !== one.bytes_written)
     .map((one) => `${one.path}: ${one.bytes_read} bytes were read, ${one.bytes_written} are in the file`);
   const survivors = closed?.survivors ?? [];
+  const accounted = (closed?.counted ?? false) && uneven.length === 0;
   const { stop: _waited, ...ours } = ending.duration_ms;
   return {
-    success: survivors.length === 0 && files.files_failed.length === 0,
+    success: is_success(agent, { ...files, survivors, bytes_accounted: accounted }),
     agent_id: agent.id,
     tmux_session: agent.tmux_session,
     session_killed: ending.session_killed,
@@ -30,6 +31,7 @@ export function make_receipt(
       ...files,
       bytes_logged: sum((one) => one.bytes_written),
       bytes_read: sum((one) => one.bytes_read),
+      bytes_accounted: accounted,
       processes_ended: closed?.processes_ended ?? [],
       survivors,
       duration_ms: rounded({ ...closed?.duration_ms, ...ours, total: total_ms }),
@@ -43,6 +45,18 @@ export function make_receipt(
     containment: closed?.containment ?? agent.containment,
     oom_kills: closed?.oom_kills ?? 0,
   };
+}
+
+/** What `success` means. Files that wait for a holder do not make it false; output of a foreign agent never went through us. */
+export function is_success(
+  agent: AgentRecord,
+  cleanup: Pick<Receipt["cleanup"], "survivors" | "files_failed" | "bytes_accounted">,
+): boolean {
+  return (
+    cleanup.survivors.length === 0 &&
+    cleanup.files_failed.length === 0 &&
+    (cleanup.bytes_accounted || is_foreign(agent))
+  );
 }
 
 function rounded(durations: Record<string, number | undefined>): Receipt["cleanup"]["duration_ms"] {

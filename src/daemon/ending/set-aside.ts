@@ -4,31 +4,51 @@
  */
 import { lstat, realpath, rename } from "node:fs/promises";
 import { basename, dirname, join, sep } from "node:path";
-import type { AgentRecord, Ending } from "../../contract/agent.ts";
+import type { AgentRecord, Ending, SetAsideFile } from "../../contract/agent.ts";
 import { is_errno, message_of } from "../../contract/errors.ts";
 import { trash_dir } from "../../contract/paths.ts";
+import { crash_point } from "../../faults/crash-point.ts";
 
-/** Fills `ending.set_aside`. Running it again finds in trash what it had already moved. */
+/**
+ * Fills `ending.set_aside`. Running it again finds in trash what it had already moved, and keeps what an earlier run has on record: a
+ * file of the list that is not in trash any more was removed by that run, and belongs in the receipt.
+ */
 export async function set_aside(dir: string, agent: AgentRecord, ending: Ending): Promise<void> {
+  const recorded = ending.cleanup === "keep" ? [] : ending.set_aside;
   ending.set_aside = [];
   ending.files_failed = [];
   for (const [role, path] of Object.entries(agent.tracked_files)) {
+    const known = recorded.filter((one) => one.role === role);
+    ending.set_aside.push(...known);
     try {
-      const at = ending.cleanup === "keep" ? path : join(trash_dir(dir), basename(path));
       const refused = await refusal(dir, path);
-      if (refused) {
-        ending.files_failed.push({ path, error: refused });
-        continue;
-      }
-      const moved = await size_of(at);
-      const here = await size_of(path);
-      if (here !== null && at !== path) await rename(path, at);
-      const bytes = here ?? moved;
-      if (bytes !== null) ending.set_aside.push({ role, path, trash_path: at, bytes });
+      if (refused) ending.files_failed.push({ path, error: refused });
+      else if (ending.cleanup === "keep") ending.set_aside.push(...(await found_at(role, path, path)));
+      else await move(dir, role, path, ending.set_aside);
     } catch (error) {
       ending.files_failed.push({ path, error: message_of(error) });
     }
   }
+}
+
+async function move(dir: string, role: string, path: string, list: SetAsideFile[]): Promise<void> {
+  const listed = (place: string) => list.some((one) => one.trash_path === place);
+  let place = join(trash_dir(dir), basename(path));
+  // Moved before a crash that came before the list was on disk.
+  if (!listed(place)) list.push(...(await found_at(role, path, place)));
+  const [file] = await found_at(role, path, path);
+  if (!file) return;
+  // Made anew after the first was moved (by a process that escaped): the first must not be overwritten.
+  for (let count = 1; listed(place); count++) place = join(trash_dir(dir), `${basename(path)}.${count}`);
+  await rename(path, place);
+  crash_point("end.file_moved");
+  list.push({ ...file, trash_path: place });
+}
+
+/** The file as an entry of the list, if it is there. */
+async function found_at(role: string, path: string, place: string): Promise<SetAsideFile[]> {
+  const bytes = await size_of(place);
+  return bytes === null ? [] : [{ role, path, trash_path: place, bytes }];
 }
 
 /** Why a path is left alone, or null. */

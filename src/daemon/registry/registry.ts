@@ -2,10 +2,11 @@
 import { mkdir, readdir, rmdir } from "node:fs/promises";
 import { basename } from "node:path";
 import { type AgentRecord, agent_record, REGISTRY_VERSION, type RegistryFile } from "../../contract/agent.ts";
-import { is_errno, message_of, SupervisorError } from "../../contract/errors.ts";
+import { is_errno, message_of, SupervisorError, trouble } from "../../contract/errors.ts";
 import { new_task_id, TASK_ID_PATTERN } from "../../contract/ids.ts";
 import { registry_path, task_dir, task_folders } from "../../contract/paths.ts";
 import { agent_status, type LifecycleEvent, next_status } from "../../contract/status.ts";
+import { crash_point } from "../../faults/crash-point.ts";
 import { Lane, no_answer, within } from "../patience.ts";
 import { recover_agents } from "./recover.ts";
 import { RegistryStore } from "./store.ts";
@@ -31,6 +32,7 @@ export class Registry {
   /** Everything that a person should know; whoever sets `on_warning` hears of the later ones as they come. */
   readonly warnings: string[] = [];
   on_warning: (text: string) => void = () => {};
+  private frozen = false;
   private making_default: Promise<Task> | null = null;
   /** One at a time: a file system that does not answer holds one call of ours. */
   private readonly making = new Lane(1);
@@ -127,6 +129,7 @@ export class Registry {
         await mkdir(folder, { mode: 0o700 });
         made.push(folder);
       }
+      crash_point("task.folders_made");
       return await this.begin_task(task_id, dir, description, now, extra);
     } catch (error) {
       // No room for a task: nothing is left of it. Only its own, empty folders go.
@@ -217,10 +220,14 @@ export class Registry {
     await task.store.flush();
   }
 
-  /** Changes an agent. Durable when it resolves. Status changes go through `advance`. */
-  async update(agent: AgentRecord, change: Partial<Omit<AgentRecord, "status" | "id">>): Promise<void> {
-    Object.assign(agent, change, { last_update: new Date().toISOString() });
-    await this.task_of(agent).store.flush();
+  /** From now on every change is refused (`daemon_stopping`): the workspace is about to be another daemon's. */
+  freeze(): void {
+    this.frozen = true;
+  }
+
+  /** Changes an agent. Durable when it resolves; when it rejects, the agent is as it was. Status changes go through `advance`. */
+  update(agent: AgentRecord, change: Partial<Omit<AgentRecord, "status" | "id">>): Promise<void> {
+    return this.change(agent, change);
   }
 
   /**
@@ -258,8 +265,26 @@ export class Registry {
     const next = next_status(known.success ? known.data : "running", event);
     if (!next)
       throw new SupervisorError("internal", `${agent.id} is ${agent.status}: '${event.type}' cannot happen to it`);
-    agent.status = next;
-    await this.update(agent, change);
+    await this.change(agent, { ...change, status: next });
+  }
+
+  private async change(agent: AgentRecord, change: Partial<AgentRecord>): Promise<void> {
+    if (this.frozen)
+      throw new SupervisorError("daemon_stopping", "the supervisor is leaving; nothing is recorded any more");
+    const { store } = this.task_of(agent);
+    const before = Object.fromEntries(Object.keys(change).map((key) => [key, agent[key]]));
+    Object.assign(agent, change, { last_update: new Date().toISOString() });
+    try {
+      await store.flush();
+    } catch (error) {
+      // What is not on disk must not be believed; what another change has set meanwhile stays.
+      for (const [key, value] of Object.entries(before))
+        if (agent[key] === change[key as keyof AgentRecord]) agent[key] = value;
+      if (error instanceof SupervisorError) throw error;
+      throw new SupervisorError("registry_unwritable", `${store.path} could not be written: ${trouble(error)}`, {
+        cause: error,
+      });
+    }
   }
 }
 

@@ -1,8 +1,9 @@
-import { mkdtemp, open, rm, writeFile } from "node:fs/promises";
+import { readdirSync, readlinkSync } from "node:fs";
+import { mkdtemp, open, rename, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, test } from "vitest";
-import { position_of_last_lines } from "../../../src/daemon/logs/readers.ts";
+import { type LogReader, LogReaders, position_of_last_lines } from "../../../src/daemon/logs/readers.ts";
 
 test("the last lines of a file are found from its end, with and without a final newline", async () => {
   const dir = await mkdtemp(join(tmpdir(), "sv-tail-"));
@@ -36,3 +37,67 @@ test("the last lines of a sparse 10 GB file are found without reading it", async
     await rm(dir, { recursive: true });
   }
 });
+
+test("while an agent's files are dealt with nobody holds them: those who read let go, those who come wait", async () => {
+  const dir = await mkdtemp(join(tmpdir(), "sv-readers-"));
+  const path = join(dir, "log");
+  const moved = join(dir, "moved");
+  const readers = new LogReaders();
+  const never = new AbortController().signal;
+  try {
+    await writeFile(path, "x".repeat(200_000));
+    const reader = await readers.open("a", async () => path, never);
+    const chunks = reader.chunks(0, true);
+    // One chunk is taken; nobody asks for the next.
+    expect((await chunks.next()).value).toHaveLength(65_536);
+    let late: Promise<LogReader> | null = null;
+    await readers.without("a", async () => {
+      late = readers.open("a", async () => moved, never);
+      expect(held(path)).toBe(false);
+      await rename(path, moved);
+      expect(held(moved)).toBe(false);
+    });
+    expect(await chunks.next()).toEqual({ done: true, value: undefined });
+    expect(reader.complete).toBe(false);
+    const second = await (late as unknown as Promise<LogReader>);
+    expect(held(moved)).toBe(true);
+    await second.let_go();
+    expect(held(moved)).toBe(false);
+  } finally {
+    await rm(dir, { recursive: true });
+  }
+});
+
+test("a client that goes away while it waits, or while it reads, leaves no file open", async () => {
+  const dir = await mkdtemp(join(tmpdir(), "sv-readers-"));
+  const path = join(dir, "log");
+  const readers = new LogReaders();
+  const client = new AbortController();
+  try {
+    await writeFile(path, "x");
+    const reader = await readers.open("a", async () => path, client.signal);
+    const waiting = readers.without("a", async () => {
+      const late = readers.open("a", async () => path, client.signal);
+      client.abort();
+      await expect(late).rejects.toMatchObject({ code: "timeout" });
+    });
+    await reader.let_go();
+    await waiting;
+    await expect(readers.open("a", async () => path, client.signal)).rejects.toMatchObject({ code: "timeout" });
+    expect(held(path)).toBe(false);
+  } finally {
+    await rm(dir, { recursive: true });
+  }
+});
+
+/** True when this process has the file open. */
+function held(path: string): boolean {
+  return readdirSync("/proc/self/fd").some((fd) => {
+    try {
+      return readlinkSync(`/proc/self/fd/${fd}`) === path;
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === "ENOENT") return false;
+      throw error;
+    }
+  });
+}

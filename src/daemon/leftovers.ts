@@ -1,0 +1,130 @@
+/**
+ * What runs that were killed left behind, removed at a start, under the workspace lock: only what has a name that nobody but the
+ * supervisor gives, and that provably belongs to nothing any more. What belongs to an agent whose end is not complete is left to that
+ * end; what nobody can tell the owner of is named in the log and left alone.
+ */
+import { lstat, readdir, rm } from "node:fs/promises";
+import { createConnection } from "node:net";
+import { basename, join } from "node:path";
+import type { AgentRecord } from "../contract/agent.ts";
+import { is_errno, message_of } from "../contract/errors.ts";
+import { short_agent_id } from "../contract/ids.ts";
+import {
+  archive_dir,
+  exit_record_path,
+  exits_dir,
+  registry_path,
+  trash_dir,
+} from "../contract/paths.ts";
+import { process_ref_of } from "../drivers/procfs.ts";
+import { unfinished_archive } from "./ending/archive.ts";
+import { is_unfinished } from "./ending/end.ts";
+import type { Task } from "./registry/registry.ts";
+import type { Services } from "./services.ts";
+
+/** A host's socket, its name before it accepts, its named pipes, its stderr: `<HHMMSS>-<6 hex>` and an ending. */
+const HOST_FILE = /^(\d{6}-[0-9a-f]{6})\.(?:sock|sock\.new|sock\.out|err|life|sizes)$/;
+/** What is written beside a file before it is renamed: by this version, and by the one before (write-file-atomic: a number). */
+const atomic_temp = (name: string) => new RegExp(`^${name.replaceAll(".", "\\.")}(?:\\.bak)?\\.(?:new|\\d+)$`);
+const PROBE = /^\.write-probe-(\d+)$/;
+
+/** Sweeps once. Never fails: what cannot be removed is named in the log. Call it before the first write to a registry. */
+export async function sweep_leftovers(services: Services): Promise<void> {
+  const steps = [
+    () => sweep_workspace(services),
+    () => sweep_runtime_dir(services),
+    ...[...services.registry.tasks.values()].map((task) => () => sweep_task(services, task)),
+  ];
+  for (const step of steps) {
+    await step().catch((error) =>
+      services.log.warn({ error: message_of(error) }, "what an earlier run left behind was not all swept"),
+    );
+  }
+}
+
+/** Temporary files of daemon.json, probes of daemons that are gone. */
+async function sweep_workspace(services: Services): Promise<void> {
+  const { workspace } = services;
+  for (const name of await readdir(workspace)) {
+    const probe = PROBE.exec(name);
+    if (atomic_temp("daemon.json").test(name)) await remove(services, join(workspace, name));
+    if (probe && !process_ref_of(Number(probe[1]))) await remove(services, join(workspace, name));
+  }
+}
+
+/** Sockets, pipes and stderr files of hosts that no agent has and that nobody listens on. */
+async function sweep_runtime_dir(services: Services): Promise<void> {
+  const { registry, runtime_dir } = services;
+  // A registry that could not be read may be the one that knows the host.
+  if (registry.left_alone.size > 0) return;
+  const unfinished = new Set(
+    registry
+      .agents()
+      .filter(is_unfinished)
+      .map((agent) => short_agent_id(agent.id)),
+  );
+  for (const name of await readdir(runtime_dir)) {
+    const [, owner] = HOST_FILE.exec(name) ?? [];
+    if (!owner || unfinished.has(owner)) continue;
+    const sockets = [`${owner}.sock`, `${owner}.sock.new`].map((one) => join(runtime_dir, one));
+    if ((await Promise.all(sockets.map(somebody_listens))).includes(true))
+      services.log.warn({ socket: name }, "a host that no registry knows still runs; it is left alone");
+    else await remove(services, join(runtime_dir, name));
+  }
+}
+
+/** Half-written registries, exit records and archives; and what in trash belongs to no agent is named. */
+async function sweep_task(services: Services, task: Task): Promise<void> {
+  const agents = [...task.agents.values()];
+  const over = agents.filter((agent) => !is_unfinished(agent));
+  for (const name of await names_in(task.dir))
+    if (atomic_temp(basename(registry_path(task.dir))).test(name)) await remove(services, join(task.dir, name));
+  const records = new Set(over.flatMap((agent) => both(exit_record_path(task.dir, agent.id))));
+  for (const path of await paths_in(exits_dir(task.dir))) if (records.has(path)) await remove(services, path);
+  const copies = new Set(agents.flatMap((agent) => unfinished_archives(task, agent)));
+  for (const path of await paths_in(archive_dir(task.dir))) if (copies.has(path)) await remove(services, path);
+  const awaited = new Set(agents.flatMap((agent) => in_trash(task, agent)));
+  for (const path of await paths_in(trash_dir(task.dir)))
+    if (!awaited.has(path))
+      services.log.warn({ path }, "nobody can tell whose this file in trash is; it is left alone");
+}
+
+const both = (record: string) => [record, `${record}.new`];
+
+/** A copy under way has its original in trash still, and is made anew. */
+function unfinished_archives(task: Task, agent: AgentRecord): string[] {
+  const listed = (agent.ending?.set_aside ?? []).map((file) => file.trash_path);
+  return [...Object.values(agent.tracked_files), ...listed].map((path) => unfinished_archive(task.dir, path));
+}
+
+/** Where an agent's files may be in trash: on the list of its end, or moved there just before the list was written. */
+function in_trash(task: Task, agent: AgentRecord): string[] {
+  const listed = (agent.ending?.set_aside ?? []).map((file) => file.trash_path);
+  const moved = Object.values(agent.tracked_files).map((path) => join(trash_dir(task.dir), basename(path)));
+  return is_unfinished(agent) ? [...listed, ...moved] : listed;
+}
+
+async function names_in(dir: string): Promise<string[]> {
+  const facts = await lstat(dir);
+  // A link in a folder's place leads to somebody else's files.
+  return facts.isDirectory() ? readdir(dir) : [];
+}
+
+const paths_in = async (dir: string) => (await names_in(dir)).map((name) => join(dir, name));
+
+async function remove(services: Services, path: string): Promise<void> {
+  await rm(path, { force: true });
+  services.log.info({ path }, "what an earlier run left behind was removed");
+}
+
+/** False only when the system says that nobody does: "I can't tell" is somebody. */
+function somebody_listens(path: string): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = createConnection(path);
+    socket.once("connect", () => {
+      socket.destroy();
+      resolve(true);
+    });
+    socket.once("error", (error) => resolve(!is_errno(error, "ENOENT", "ECONNREFUSED")));
+  });
+}
