@@ -81,7 +81,7 @@ test("the slow but well lsof has its verdict", async () => {
 
 test("a parser takes whole answers only", () => {
   expect(parse_lsof("p12\nccat\nLme\nf3\nar\ni7\nn/x\n")).toMatchObject([
-    { pid: 12, command: "cat", fd: "3", inode: 7 },
+    { pid: 12, command: "cat", fd: "3", inode: 7n },
   ]);
   expect(parse_lsof("")).toEqual([]);
   for (const broken of [

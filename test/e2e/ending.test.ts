@@ -147,6 +147,7 @@ test("the sweeper removes a deferred file by itself once its holder lets go, and
     base_env: supervisor.env,
     log: pino({ level: "silent" }),
     config_places: [],
+    containment: "cookie",
     sweep_every_ms: 50,
   });
   try {

@@ -167,9 +167,10 @@ async function by_ourselves(services: Services, agent: AgentRecord, ending: Endi
   const oom_kills = count_oom_kills(groups);
   const notes = end_notes(ended.notes, oom_kills, agent.limits, remove_groups(groups));
   crash_point("end.family_ended");
+  // The log is measured when nobody can write to it any more.
+  const report = await nobody_saw(agent, ending, never_ran ? "the agent was never launched" : note);
   return {
-    // The log is measured when nobody can write to it any more.
-    ...(await nobody_saw(agent, ending, never_ran ? "the agent was never launched" : note)),
+    ...report,
     counted: never_ran,
     signals: ended.signals,
     processes_ended: ended.processes_ended,
