@@ -53,9 +53,9 @@ const held_by_daemon = () =>
     }
   });
 
-const big_log = async () => {
+const big_log = async (lines: number) => {
   const agent = await supervisor.deploy({
-    command: ["bash", "-c", "seq 1 250000; echo ready; read -r < <(sleep 1000)"],
+    command: ["bash", "-c", `seq 1 ${lines}; echo ready; read -r < <(sleep 1000)`],
   });
   await supervisor.printed(agent, "ready");
   return agent;
@@ -64,7 +64,7 @@ const BIG = 250_000;
 
 describe("readers of logs", () => {
   test("that do not read do not defer the removal of a log, and read on in its archive when they do", async () => {
-    const agent = await big_log();
+    const agent = await big_log(BIG);
     const [slow, follower] = await Promise.all([ask_for_log(agent.id), ask_for_log(agent.id, "?follow=true")]);
     const receipt = await supervisor.client.call("kill", { params: { agent: agent.id }, body: { cleanup: "archive" } });
     expect(receipt).toMatchObject({ success: true, cleanup: { handles: "clear", files_deferred: [] } });
@@ -77,7 +77,7 @@ describe("readers of logs", () => {
   });
 
   test("that leave early leave no descriptor behind, neither of a log nor of an archive", async () => {
-    const agent = await big_log();
+    const agent = await big_log(100_000);
     const leave = async (query: string) => (await ask_for_log(agent.id, query)).destroy();
     const queries = [
       "",

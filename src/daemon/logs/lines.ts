@@ -115,7 +115,8 @@ export async function* last_of<T>(items: AsyncIterable<T>, count: number): Async
   const kept: T[] = [];
   for await (const item of items) {
     kept.push(item);
-    if (kept.length > count) kept.shift();
+    // In one go now and then: taking the first of a long array away costs its whole length.
+    if (kept.length >= 2 * count + 64) kept.splice(0, kept.length - count);
   }
-  yield* kept;
+  yield* count > 0 ? kept.slice(-count) : [];
 }
