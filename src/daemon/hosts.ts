@@ -49,7 +49,9 @@ export function set_host_state(services: Services, agent: AgentRecord, state: Ho
 
 /** Begins an end, or joins it. One that fails says so itself, and is tried again by itself. */
 export function begin_end(services: Services, agent: AgentRecord, cause: EndCause, reason: string): void {
-  end_agent(services, agent, { cause, reason, cleanup: agent.cleanup, grace_ms: agent.grace_ms }).catch(() => undefined);
+  end_agent(services, agent, { cause, reason, cleanup: agent.cleanup, grace_ms: agent.grace_ms }).catch(
+    () => undefined,
+  );
 }
 
 /**

@@ -9,13 +9,7 @@ import { basename, join } from "node:path";
 import type { AgentRecord } from "../contract/agent.ts";
 import { is_errno, message_of } from "../contract/errors.ts";
 import { short_agent_id } from "../contract/ids.ts";
-import {
-  archive_dir,
-  exit_record_path,
-  exits_dir,
-  registry_path,
-  trash_dir,
-} from "../contract/paths.ts";
+import { archive_dir, exit_record_path, exits_dir, registry_path, trash_dir } from "../contract/paths.ts";
 import { process_ref_of } from "../drivers/procfs.ts";
 import { unfinished_archive } from "./ending/archive.ts";
 import { is_unfinished } from "./ending/end.ts";

@@ -189,8 +189,7 @@ test("a start sweeps what killed runs left and nothing that belongs to anybody",
     join(task, "archive", `${agent.id}_stream.jsonl.gz.new`),
   );
   await supervisor.shell(`mkfifo ${join(runtime_dir, "000000-abcdef.sock.out")}`);
-  mkdirSync(join(supervisor.workspace, "TASK-20200101-000000-00000000", "logs"), { recursive: true });
-  swept.push(join(runtime_dir, "000000-abcdef.sock.out"), join(supervisor.workspace, "TASK-20200101-000000-00000000"));
+  swept.push(join(runtime_dir, "000000-abcdef.sock.out"));
   mkdirSync(join(supervisor.workspace, "TASK-20200101-000000-00000001", "logs"), { recursive: true });
   const kept = touch(
     join(supervisor.workspace, "notes.txt"),

@@ -10,8 +10,8 @@ import { agent_status, type EndCause, final_status, is_ended } from "../../contr
 import { crash_point } from "../../faults/crash-point.ts";
 import type { Services } from "../services.ts";
 import { close_agent } from "./close.ts";
-import { find_result, outcome_of } from "./outcome.ts";
 import { EndUnderWay } from "./end-under-way.ts";
+import { find_result, outcome_of } from "./outcome.ts";
 import { make_receipt } from "./receipt.ts";
 import { remove_files } from "./remove.ts";
 import { set_aside } from "./set-aside.ts";

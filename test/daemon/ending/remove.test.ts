@@ -25,6 +25,7 @@ const new_ending = (cleanup: CleanupPolicy): Ending => ({
   set_aside: [],
   files_failed: [],
   duration_ms: {},
+  result_event: null,
 });
 const clear = (ending: Ending) =>
   ending.set_aside.map((file) => ({ path: file.trash_path, verdict: "clear" as const, holders: [], reason: null }));
