@@ -35,7 +35,8 @@ const known_fields = Object.keys(agent_record.shape);
 const unknown_field = text.filter((name) => name !== "__proto__" && !known_fields.includes(name));
 const record = fc
   .record({
-    id: fc.string({ minLength: 1, unit: "binary" }),
+    // An id becomes part of paths; one that would lead elsewhere is no agent's.
+    id: fc.string({ minLength: 1, unit: "binary" }).filter((id) => agent_record.shape.id.safeParse(id).success),
     known: fc.record(
       {
         prompt: text,
