@@ -1,5 +1,14 @@
 import { execFileSync, spawn } from "node:child_process";
-import { existsSync, readdirSync, readFileSync, renameSync, rmdirSync, rmSync, writeFileSync } from "node:fs";
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmdirSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { createConnection, createServer, type Server, type Socket } from "node:net";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -285,26 +294,28 @@ describe("a registry that is lost while no supervisor runs", () => {
 });
 
 test("a launch that an earlier supervisor began is waited for, and its outcome counts", async () => {
-  const task = await supervisor.client.call("create_task", { body: { description: "x" } });
-  const dir = join(supervisor.workspace, task.task_id);
-  const deploying = supervisor.deploy({ command: [fixture("idles")], task_id: task.task_id }).catch(() => undefined);
-  const prompt = await eventually("the prompt file", () =>
-    readdirSync(dir).find((name) => name.startsWith("agent_prompt_")),
+  // A launch with --stdout pipe runs mkfifo; this one takes as long as the test wants.
+  const bin = join(supervisor.root, "bin");
+  const [begun, gate] = [join(bin, "begun"), join(bin, "gate")];
+  mkdirSync(bin);
+  execFileSync("mkfifo", [gate]);
+  writeFileSync(
+    join(bin, "mkfifo"),
+    `#!/bin/sh\nPATH=\${PATH#*:}\n: >'${begun}'\nread -r _ <'${gate}'\nexec mkfifo "$@"\n`,
+    { mode: 0o755 },
   );
-  // Whoever opens a named pipe for reading waits for a writer: the launch takes as long as the test wants.
-  const pipe = join(dir, prompt);
-  rmSync(pipe);
-  execFileSync("mkfifo", [pipe]);
+  await supervisor.signal_daemon("SIGTERM");
+  const { PATH } = supervisor.env;
+  supervisor.env.PATH = `${bin}:${PATH}`;
+  await supervisor.boot();
+  const deploying = supervisor.deploy({ command: [fixture("idles")], stdout: "pipe" }).catch(() => undefined);
+  await eventually("the host to be at it", () => existsSync(begun));
   const [agent] = await supervisor.client.call("list_agents");
-  await eventually("the host to be at it", async () => {
-    const shells = execFileSync("ps", ["-eo", "args"], { encoding: "utf8" });
-    return shells.split("\n").some((line) => line.includes(pipe) && line.includes("/bin/sh -c"));
-  });
   await supervisor.signal_daemon("SIGKILL");
   await deploying;
   await supervisor.boot();
   expect(await get(agent as AgentRecord)).toMatchObject({ status: "deploying", host_state: "starting" });
-  writeFileSync(pipe, "the prompt");
+  writeFileSync(gate, "go on\n");
   await eventually("the agent to run", async () => (await get(agent as AgentRecord)).status === "running");
   await supervisor.printed(agent as AgentRecord, "ready");
   expect(lives((await get(agent as AgentRecord)).process as NonNullable<AgentRecord["process"]>)).toBe(true);
