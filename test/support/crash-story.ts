@@ -1,0 +1,184 @@
+/**
+ * Crashes on purpose: a process of the supervisor dies at a named point (src/faults/crash-point.ts) in the middle of a story, the next daemon
+ * takes up what it left, and everything is looked at: who runs, what has a receipt, what is left.
+ */
+import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { expect } from "vitest";
+import type { AgentRecord } from "../../src/contract/agent.ts";
+import { CRASH_POINTS, type CrashPoint } from "../../src/faults/crash-point.ts";
+import { eventually, fixture, TestSupervisor } from "./supervisor.ts";
+
+/** What is done until the point is reached. `exit` ends with an archive, `kill` with deletion. */
+type Story = "kill" | "exit" | "fails" | "adopt" | "exit_unseen" | "host_lost" | "sweep";
+const PRINTED = 6 + 20_480;
+
+/** The stories in which a point is passed; each is played once. */
+function stories_of(point: CrashPoint): Story[] {
+  if (point === "deploy.running_recorded" || point === "deploy.launched") return ["kill", "exit"];
+  if (/^deploy\.(link_closed|session_removed|files_removed|entry_removed)$/.test(point)) return ["fails"];
+  if (/^(task|deploy)\./.test(point)) return ["kill"];
+  if (point === "reconcile.exit_record_found") return ["exit_unseen"];
+  if (point === "reconcile.launch_recorded") return ["adopt"];
+  if (/^(start|reconcile)\./.test(point)) return ["adopt"];
+  if (point === "end.family_ended") return ["host_lost"];
+  if (/^end\.file_(copied|archived)$/.test(point)) return ["exit"];
+  if (/^sweep\./.test(point)) return ["sweep"];
+  return ["kill", "exit"];
+}
+
+/** Plays one story with one point armed, and returns when the next daemon has taken everything up. */
+async function crash_at(supervisor: TestSupervisor, point: CrashPoint, story: Story, mark: string): Promise<void> {
+  const { env } = supervisor;
+  const boot = async (armed: string | null) => {
+    if (armed) env.SUPERVISOR_CRASH_AT = armed;
+    else delete env.SUPERVISOR_CRASH_AT;
+    await supervisor.boot().catch((error) => {
+      if (!armed) throw error;
+    });
+  };
+  const died = async (what: string) => {
+    await eventually(`the daemon to die at ${what}`, () => supervisor.daemon_exited);
+    supervisor.forget_daemon();
+  };
+  const quiet = <T>(work: Promise<T>) => work.catch(() => null);
+  const idles = () => supervisor.deploy({ command: [fixture("prints-on-term")] });
+  const armed = `${point}:${mark}`;
+
+  if (story === "adopt" && point === "reconcile.launch_recorded") {
+    await boot(`deploy.launched:${mark}.first`);
+    await quiet(idles());
+    await died("deploy.launched");
+    await boot(armed);
+  } else if (story === "adopt" || story === "exit_unseen") {
+    await boot(null);
+    const agent = await idles();
+    await supervisor.printed(agent, "ready");
+    await supervisor.signal_daemon("SIGKILL");
+    if (story === "exit_unseen") {
+      process.kill(agent.process?.pid as number, "SIGTERM");
+      const record = join(supervisor.workspace, agent.task_id as string, "exits", `${agent.id}.json`);
+      await eventually("the exit record", () => existsSync(record));
+    }
+    await boot(armed);
+  } else {
+    await boot(armed);
+    if (story === "fails") await quiet(supervisor.deploy({ command: ["/bin/sleep", "x".repeat(200_000)] }));
+    else if (story === "exit") await quiet(supervisor.deploy({ command: [fixture("prints-and-exits"), "20480"] }));
+    else {
+      const agent = await quiet(idles());
+      if (agent) await play(supervisor, agent, story);
+    }
+  }
+  await eventually(`${point} to be reached`, () => existsSync(mark));
+  expect(readFileSync(mark, "utf8")).toBe(point);
+  if (!point.startsWith("host.")) {
+    await died(point);
+    await boot(null);
+  }
+}
+
+async function play(supervisor: TestSupervisor, agent: AgentRecord, story: Story): Promise<void> {
+  // A host that dies at once takes the agent along: then there is nothing to wait for.
+  await eventually("the agent to be ready, or gone", async () => {
+    if ((await supervisor.log_text(agent)).includes("ready") || supervisor.daemon_exited) return true;
+    return supervisor.registry_on_disk().some((one) => one.id === agent.id && one.receipt);
+  });
+  const kill = () => supervisor.client.call("kill", { params: { agent: agent.id } }).catch(() => null);
+  if (story === "kill") await kill();
+  if (story === "host_lost") {
+    const { host } = await supervisor.client.call("get_agent", { params: { agent: agent.id } });
+    process.kill(host?.pid as number, "SIGKILL");
+  }
+  if (story === "sweep") {
+    const { openSync, closeSync } = await import("node:fs");
+    const fd = openSync(agent.tracked_files.log_file as string, "r");
+    await kill();
+    closeSync(fd);
+    await supervisor.client.call("gc", { body: {} }).catch(() => null);
+  }
+}
+
+/** Everybody runs or has a receipt; then all are ended, and nothing is left but registries and archives. */
+async function nothing_is_left(supervisor: TestSupervisor, known: Set<string>, what: string): Promise<void> {
+  const list = () => supervisor.client.call("list_agents", { query: { all: true } });
+  await eventually(`every agent to run or to have its receipt after ${what}`, async () =>
+    (await list()).every((agent) => agent.status === "running" || agent.receipt),
+  );
+  await supervisor.client.call("kill_many", { body: { all: true } });
+  await supervisor.client.call("gc", { body: {} });
+  for (const { id, command, receipt } of await list()) {
+    if (known.has(id)) continue;
+    known.add(id);
+    expect(receipt, `${id} after ${what}`).toBeTruthy();
+    const { cleanup, exit } = receipt as NonNullable<typeof receipt>;
+    expect(cleanup, `${id} after ${what}`).toMatchObject({
+      handles: "clear",
+      survivors: [],
+      files_deferred: [],
+      files_failed: [],
+    });
+    const named = [...cleanup.files_deleted, ...cleanup.files_archived];
+    expect(new Set(named).size, `each file once after ${what}`).toBe(named.length);
+    if (!cleanup.bytes_accounted || exit.at === null) continue;
+    // An agent that was ended before it had its handler prints less; one that exits by itself prints all.
+    if (command[0]?.endsWith("prints-and-exits")) expect(cleanup.bytes_logged, `${id} after ${what}`).toBe(20_480);
+    else if (exit.code === 0) expect(cleanup.bytes_logged, `${id} after ${what}`).toBe(PRINTED);
+  }
+  const left = () =>
+    readdirSync(supervisor.workspace, { recursive: true, withFileTypes: true })
+      .filter(
+        (entry) => !entry.isDirectory() && !/\.gz$|^AGENT_REGISTRY\.json(\.bak)?$|^daemon\.json$/.test(entry.name),
+      )
+      .map((entry) => join(entry.parentPath, entry.name));
+  // A registry may just be being written, beside its place.
+  await eventually(`no file to be left after ${what}`, () => left().length === 0, 5_000).catch((error) => {
+    throw new Error(`${error.message}: ${left().join(", ")}`);
+  });
+  const { runtime_dir } = await supervisor.client.call("health");
+  const sockets = readdirSync(runtime_dir).filter((name) => !/^(d\.sock|t\.sock|tmux\.conf|canary)$/.test(name));
+  expect(sockets, `the runtime directory after ${what}`).toEqual([]);
+}
+
+/** A point, and what is done until it is reached. */
+export interface CrashCase {
+  point: CrashPoint;
+  story: Story;
+}
+
+/** Every point in every story that passes it. */
+export const ALL_CASES: CrashCase[] = CRASH_POINTS.flatMap((point) =>
+  stories_of(point).map((story) => ({ point, story })),
+);
+
+/** Workspaces in which points are tried side by side. */
+const LANES = 4;
+/** Plays every case. Returns what was not recovered from, in words. */
+export async function crash_at_each(cases: CrashCase[]): Promise<string[]> {
+  const queue = cases.entries();
+  const failures: string[] = [];
+  const lane = async () => {
+    let supervisor = await TestSupervisor.prepare();
+    const known = new Set<string>();
+    for (const [index, { point, story }] of queue) {
+      const what = `${point} (${story})`;
+      try {
+        // The first task is made once in a workspace.
+        if (point.startsWith("task.")) {
+          await supervisor.dispose();
+          supervisor = await TestSupervisor.prepare();
+        }
+        await crash_at(supervisor, point, story, join(supervisor.root, `mark-${index}`));
+        await nothing_is_left(supervisor, known, what);
+        await supervisor.signal_daemon("SIGTERM");
+      } catch (error) {
+        failures.push(`${what}: ${(error as Error).message}`);
+        await supervisor.dispose().catch((again) => failures.push(`${what}: ${(again as Error).message}`));
+        supervisor = await TestSupervisor.prepare();
+      }
+    }
+    await supervisor.dispose();
+  };
+  await Promise.all(Array.from({ length: LANES }, lane));
+  return failures;
+}
