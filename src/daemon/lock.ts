@@ -3,6 +3,7 @@
  * what it is and taken over at once, and a daemon that is merely stopped (SIGSTOP) is not robbed. Taking the lock and writing
  * `daemon.json` happen under a guard lock: two starters cannot both believe that they took over.
  */
+import fs from "node:fs";
 import { lstat, rm } from "node:fs/promises";
 import { hostname } from "node:os";
 import { join } from "node:path";
@@ -81,6 +82,12 @@ async function refuse_living(workspace: string, before: DaemonInfo): Promise<voi
   );
 }
 
+/** proper-lockfile makes its directories with what the umask leaves; under umask 000 anybody could put a file into them, and they could not be removed. */
+const PRIVATE_FS = {
+  ...fs,
+  mkdir: (path: string, done: fs.NoParamCallback) => fs.mkdir(path, { mode: 0o700 }, done),
+};
+
 const lock_of = (workspace: string) => join(workspace, ".lock");
 
 export interface WorkspaceLock {
@@ -97,6 +104,7 @@ export async function lock_workspace(
   const guard = await lockfile
     .lock(`${lock_path}.guard`, {
       lockfilePath: `${lock_path}.guard`,
+      fs: PRIVATE_FS,
       stale: GUARD_STALE_MS,
       realpath: false,
       retries: { retries: 40, minTimeout: 50, maxTimeout: 250 },
@@ -115,6 +123,7 @@ export async function lock_workspace(
   const lock = () =>
     lockfile.lock(lock_path, {
       lockfilePath: lock_path,
+      fs: PRIVATE_FS,
       stale: STALE_MS,
       update: UPDATE_MS,
       realpath: false,

@@ -69,6 +69,9 @@ export function deploy_command(program: Command, context: Context): void {
     .option("--mcp", "make an MCP configuration that connects it to this supervisor (SUPERVISOR_MCP_CONFIG)", false)
     .option("--wait", "wait for its end, and exit with its exit code", false)
     .action(async (command: string[], options: Options) => {
+      // Anybody may read a command line. What stood in this one (a value of --env, a prompt) is overwritten, because with --wait it would stand
+      // there for as long as the agent runs.
+      process.title = "supervisor deploy";
       const client = await context.client();
       const agent = await client.call("deploy", { body: await request_of(command, options, context) });
       if (!options.wait) return context.json() ? print_json(agent) : print(agent.id);
@@ -129,18 +132,24 @@ async function environment_of(options: Options, context: Context): Promise<Recor
   const lines = options.envFile
     ? (await read_text(resolve(context.cwd, options.envFile), "--env-file")).split("\n")
     : [];
-  for (const line of lines.map((one) => one.trim()).filter((one) => one && !one.startsWith("#")))
-    assign(env, line, context.env, "--env-file");
+  for (const [index, text] of lines.entries()) {
+    const line = text.trim();
+    // By its number: a line that is no variable may be the second of a secret that has several.
+    if (line && !line.startsWith("#")) assign(env, line, context.env, `--env-file line ${index + 1}`);
+  }
   for (const entry of options.env) assign(env, entry, context.env, "--env");
   return env;
 }
 
-function assign(env: Record<string, string>, entry: string, caller: Environment, option: string): void {
+function assign(env: Record<string, string>, entry: string, caller: Environment, where: string): void {
   const at = entry.indexOf("=");
   const name = at < 0 ? entry : entry.slice(0, at);
-  if (!name) throw new SupervisorError("invalid_request", `${option} takes NAME or NAME=VALUE`);
+  if (!name) throw new SupervisorError("invalid_request", `${where}: give NAME or NAME=VALUE`);
   const value = at < 0 ? caller[name] : entry.slice(at + 1);
   if (value === undefined)
-    throw new SupervisorError("invalid_request", `${option} ${name}: the caller has no such variable to pass on`);
+    throw new SupervisorError(
+      "invalid_request",
+      `${where}${where === "--env" ? ` ${name}` : ""}: the caller has no such variable to pass on; give NAME=VALUE`,
+    );
   env[name] = value;
 }

@@ -1,17 +1,16 @@
 /** Errors as the API answers them: a code of the catalogue and one line. No stack, and of system errors only the name: their text holds paths. */
 import type { Socket } from "node:net";
 import { is_disk_trouble, message_of, SupervisorError, trouble } from "../../contract/errors.ts";
+import { one_line } from "../../contract/printable.ts";
 import { LIMITS } from "./limits.ts";
 
 /** Longer than any text of ours; an error may repeat what it was given. In characters. */
 const MESSAGE_LIMIT = 1_000;
 
 export function error_body({ message, code }: SupervisorError): { success: false; error: string; code: string } {
-  return {
-    success: false,
-    error: message.length > MESSAGE_LIMIT ? `${message.slice(0, MESSAGE_LIMIT)}…` : message,
-    code,
-  };
+  // An error repeats what it was given, and curl shows it on a terminal as it is.
+  const text = one_line(message);
+  return { success: false, error: text.length > MESSAGE_LIMIT ? `${text.slice(0, MESSAGE_LIMIT)}…` : text, code };
 }
 
 export function to_supervisor_error(error: unknown): SupervisorError {

@@ -6,7 +6,7 @@
 import { chmod, rm } from "node:fs/promises";
 import { Readable } from "node:stream";
 import rate_limit from "@fastify/rate-limit";
-import fastify, { type FastifyInstance } from "fastify";
+import fastify, { type FastifyInstance, type FastifyReply } from "fastify";
 import { serializerCompiler, validatorCompiler } from "fastify-type-provider-zod";
 import { SupervisorError } from "../../contract/errors.ts";
 import { OPERATIONS, type OperationName } from "../../contract/operations.ts";
@@ -30,6 +30,11 @@ export async function start_server(services: Services): Promise<FastifyInstance>
     requestTimeout: LIMITS.request_ms,
     forceCloseConnections: true,
     clientErrorHandler: answer_bad_http,
+    // What the router cannot even read (`%zz` in a path) never comes to the error handler below.
+    frameworkErrors: (error, _request, reply) => {
+      const known = to_supervisor_error(error);
+      (reply as FastifyReply).status(known.http_status).send(error_body(known));
+    },
     routerOptions: { maxParamLength: LIMITS.param_length },
     http: {
       maxHeaderSize: LIMITS.header_bytes,
