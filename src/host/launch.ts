@@ -100,6 +100,8 @@ export async function launch(spec: LaunchSpec, terminal: Terminal, options: Laun
 
 /** The prompt, if it is in its place. Opened again by descriptor: the flags that made the first open safe are not for an agent's stdin. */
 async function open_prompt(path: string): Promise<number> {
+  // A profile that hands the prompt over in another way: nothing stands on stdin.
+  if (path === "/dev/null") return openSync(path, "r");
   const file = await open_in_place(path, constants.O_RDONLY);
   try {
     return openSync(`/proc/self/fd/${file.fd}`, "r");
