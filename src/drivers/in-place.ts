@@ -5,7 +5,7 @@
  * Run by the daemon and by each host. Paths are absolute and real: the workspace's path is made so once, when the daemon starts.
  */
 import { constants } from "node:fs";
-import { type FileHandle, open, readlink, rename, rm } from "node:fs/promises";
+import { type FileHandle, link, lstat, open, readlink, rename, rm } from "node:fs/promises";
 import { basename, dirname } from "node:path";
 import { is_errno, SupervisorError } from "../contract/errors.ts";
 
@@ -79,13 +79,15 @@ export async function read_in_place(path: string): Promise<string> {
 
 /**
  * Replaces a file's content durably and all at once, mode 0600: written beside, synced, renamed, and the directory synced. A link in its place is
- * replaced, never followed. `keep` is a name beside it under which the content before stays.
+ * replaced, never followed. `keep` is a name beside it under which the content before stays. The new content is on the disk before either name
+ * changes, so that a disk that is full changes nothing.
  */
 export function replace_in_place(path: string, text: string, keep?: string): Promise<void> {
   const name = basename(path);
   return in_directory(dirname(path), async (at, directory) => {
-    if (keep) await copy_beside(at, name, keep);
-    await write_beside(at, name, text);
+    await write_beside(at, name, text, async () => {
+      if (keep) await keep_beside(at, name, keep);
+    });
     await directory.sync();
   });
 }
@@ -99,7 +101,7 @@ export async function remove_in_place(path: string): Promise<void> {
   }
 }
 
-async function write_beside(at: At, name: string, text: string): Promise<void> {
+async function write_beside(at: At, name: string, text: string, before_rename = async () => {}): Promise<void> {
   const beside = at(`${name}.new`);
   // Each file has one writer, so what is there was left by a crash, or planted.
   await rm(beside, { force: true });
@@ -111,11 +113,29 @@ async function write_beside(at: At, name: string, text: string): Promise<void> {
     } finally {
       await file.close();
     }
+    await before_rename();
     await rename(beside, at(name));
   } catch (error) {
     await rm(beside, { force: true });
     throw error;
   }
+}
+
+/** Gives the file a second name, under which it stays when another takes the first. What is no regular file is not kept. */
+async function keep_beside(at: At, name: string, keep: string): Promise<void> {
+  const beside = at(`${keep}.new`);
+  await rm(beside, { force: true });
+  try {
+    await link(at(name), beside);
+  } catch (error) {
+    if (is_errno(error, "ENOENT")) return;
+    // File systems without hard links (FAT, some network mounts), and a directory: link(2).
+    if (!is_errno(error, "EPERM", "ENOTSUP", "EOPNOTSUPP", "ENOSYS", "EMLINK")) throw error;
+    return copy_beside(at, name, keep);
+  }
+  // A link in the file's place is linked itself: link(2) does not follow.
+  if ((await lstat(beside)).isFile()) await rename(beside, at(keep));
+  else await rm(beside);
 }
 
 async function copy_beside(at: At, name: string, keep: string): Promise<void> {

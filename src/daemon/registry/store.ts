@@ -2,8 +2,8 @@
  * One registry file: read whole, written whole and durably. The only module that knows lowdb. The daemon is the only writer; a
  * file that somebody broke or edited is set aside, never overwritten.
  *
- * At every moment of a write a good copy is under one of the two names: the version before is copied beside, synced, and becomes the `.bak`
- * by a rename, and only then the new version takes its place in the same way.
+ * At every moment of a write a good copy is under one of the two names: the new version is written beside and synced, the version before gets
+ * the name `.bak` as well, and then the new one takes its place by a rename.
  */
 import { createHash } from "node:crypto";
 import { link, lstat, readdir, rename, rm } from "node:fs/promises";
