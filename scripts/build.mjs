@@ -1,6 +1,7 @@
 // Bundles the two programs of the project into dist/: the `supervisor` command (with the daemon loaded only when it
 // is asked for) and the agent host, one file, because it is started once per agent and must boot fast.
 import { chmod, rm } from "node:fs/promises";
+import { createRequire } from "node:module";
 import { build } from "esbuild";
 
 const shared = {
@@ -35,10 +36,34 @@ const shared = {
   },
 };
 
+/** Puts the values of src/client/table.ts in its place (it says why). They must be what JSON can say. */
+const evaluate_table = {
+  name: "evaluate-table",
+  setup(on) {
+    on.onLoad({ filter: /\/src\/client\/table\.ts$/ }, async ({ path }) => {
+      const { outputFiles } = await build({
+        entryPoints: [path],
+        bundle: true,
+        platform: "node",
+        format: "cjs",
+        external: ["zod"],
+        write: false,
+      });
+      const made = { exports: {} };
+      new Function("module", "require", outputFiles[0].text)(made, createRequire(import.meta.url));
+      const lines = Object.entries(made.exports).map(
+        ([name, value]) => `export const ${name} = ${JSON.stringify(value)};`,
+      );
+      return { contents: lines.join("\n"), loader: "js" };
+    });
+  },
+};
+
 await rm("dist", { recursive: true, force: true });
 await build({
   ...shared,
   entryPoints: { supervisor: "src/bin/supervisor.ts" },
+  plugins: [evaluate_table],
   outdir: "dist",
   splitting: true,
   chunkNames: "chunks/[name]-[hash]",

@@ -4,8 +4,9 @@
  */
 import { request as http_request, type IncomingMessage } from "node:http";
 import { ERRORS, type ErrorCode, is_errno, message_of, SupervisorError } from "../contract/errors.ts";
-import { type Answer, type CallRequest, OPERATIONS, type OperationName } from "../contract/operations.ts";
+import type { Answer, CallRequest, OperationName } from "../contract/operations.ts";
 import { type Patience, watch_silence } from "./silence.ts";
+import { ROUTES } from "./table.ts";
 
 export class Client {
   /** With `patience`, a daemon that does not answer at all is said, and given up after a while; without, it is waited for. */
@@ -38,7 +39,7 @@ export class Client {
     request: CallRequest<N>,
     signal: AbortSignal | undefined,
   ): Promise<IncomingMessage> {
-    const { method } = OPERATIONS[name];
+    const { method } = ROUTES[name];
     const body = method === "POST" ? to_json(request.body ?? {}) : undefined;
     let stop_watching = () => {};
     const response = await new Promise<IncomingMessage>((resolve, reject) => {
@@ -83,7 +84,7 @@ export function no_daemon(where: string): SupervisorError {
 
 function url_of<N extends OperationName>(name: N, request: CallRequest<N>): string {
   const params = (request.params ?? {}) as Record<string, string>;
-  const path = OPERATIONS[name].path.replace(/:(\w+)/g, (_all, key: string) => encodeURIComponent(params[key] ?? ""));
+  const path = ROUTES[name].path.replace(/:(\w+)/g, (_all, key: string) => encodeURIComponent(params[key] ?? ""));
   const query = new URLSearchParams();
   for (const [key, value] of Object.entries(request.query ?? {}))
     if (value !== undefined) query.set(key, String(value));

@@ -1,7 +1,7 @@
 /** Finds the daemon of a workspace: by SUPERVISOR_SOCKET (inside an agent), else by what the daemon wrote into the workspace. */
 import { constants } from "node:fs";
 import { readFile } from "node:fs/promises";
-import { type DaemonInfo, daemon_info } from "../contract/daemon-info.ts";
+import type { DaemonInfo } from "../contract/daemon-info.ts";
 import { is_errno, message_of, SupervisorError } from "../contract/errors.ts";
 import { daemon_file } from "../contract/paths.ts";
 import { Client, no_daemon } from "./client.ts";
@@ -18,13 +18,11 @@ export async function discover(
 }
 
 /** Rejects with `no_daemon` when nobody ever served the workspace, and with `daemon_info_unreadable` when the file cannot be used. */
-async function read_daemon_file(workspace: string): Promise<DaemonInfo> {
+async function read_daemon_file(workspace: string): Promise<Address> {
   const path = daemon_file(workspace);
   try {
     const text = await readFile(path, { encoding: "utf8", flag: constants.O_RDONLY | constants.O_NOFOLLOW });
-    const parsed = daemon_info.safeParse(JSON.parse(text));
-    if (parsed.success) return parsed.data;
-    throw new Error(`${parsed.error.issues[0]?.path.join(".") || "it"} is missing or wrong`);
+    return addressed(JSON.parse(text));
   } catch (error) {
     if (is_errno(error, "ENOENT", "ENOTDIR")) throw no_daemon(workspace);
     throw new SupervisorError(
@@ -32,4 +30,14 @@ async function read_daemon_file(workspace: string): Promise<DaemonInfo> {
       `${path} does not say who serves the workspace (${message_of(error)}); end the supervisor that runs for it, if one does, remove the file, and start again with 'supervisor start'`,
     );
   }
+}
+
+type Address = Pick<DaemonInfo, "socket" | "pid">;
+
+/** Looked at by hand, and no further than a client needs: the schema would load zod in every command. */
+function addressed(value: unknown): Address {
+  const { socket, pid } = (value ?? {}) as Partial<Record<keyof Address, unknown>>;
+  if (typeof socket !== "string") throw new Error("socket is missing or wrong");
+  if (typeof pid !== "number" || !Number.isInteger(pid)) throw new Error("pid is missing or wrong");
+  return { socket, pid };
 }

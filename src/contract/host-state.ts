@@ -17,8 +17,3 @@ export const host_state = z.enum([
   "protocol_mismatch",
 ]);
 export type HostState = z.infer<typeof host_state>;
-
-/** True when the daemon and the host do not speak to each other although they should. */
-export function is_adverse(state: HostState): boolean {
-  return state !== "none" && state !== "starting" && state !== "connected";
-}

@@ -1,7 +1,8 @@
 /** What the daemon does when a host says something, or goes away. */
+import { is_adverse } from "../contract/adverse.ts";
 import type { AgentRecord } from "../contract/agent.ts";
 import type { HostEvent, HostFacts } from "../contract/host-protocol.ts";
-import { type HostState, is_adverse } from "../contract/host-state.ts";
+import type { HostState } from "../contract/host-state.ts";
 import type { ClosedReport } from "../contract/receipt.ts";
 import type { EndCause } from "../contract/status.ts";
 import { end_agent } from "./ending/end.ts";

@@ -1,12 +1,8 @@
 /** `supervisor logs`: what an agent printed. */
 import { type Command, Option } from "commander";
+import { CHOICES } from "../../client/table.ts";
 import { SupervisorError } from "../../contract/errors.ts";
-import {
-  log_format,
-  type OutputAnswer,
-  type OutputSummary,
-  response_format,
-} from "../../contract/operations/output.ts";
+import type { OutputAnswer, OutputSummary } from "../../contract/operations/output.ts";
 import { printable, printable_json } from "../../contract/printable.ts";
 import type { Context } from "../context.ts";
 import { copy_out } from "../copy-out.ts";
@@ -34,14 +30,14 @@ export function logs_command(program: Command, context: Context): void {
     .option("--filter <re>", "only lines that match (RE2 syntax)")
     .addOption(
       new Option("--format <format>", "as it is, as JSON lines, or as a person reads it (default: text)").choices(
-        log_format.options,
+        CHOICES.log_format,
       ),
     )
     .addOption(
       new Option(
         "--response-format <how>",
         "one document: all that fits, the last lines, shortened, or a summary",
-      ).choices(response_format.options),
+      ).choices(CHOICES.response_format),
     )
     .option("--max-bytes <bytes>", "one document of the newest lines, with no more than this", whole_number)
     .option("--terminal", "the terminal's own stream (agents with --stdout pipe)", false)

@@ -1,7 +1,7 @@
 /** `supervisor ps`: agents. */
 import type { Command } from "commander";
 import pretty_ms from "pretty-ms";
-import { is_adverse } from "../../contract/host-state.ts";
+import { is_adverse } from "../../contract/adverse.ts";
 import type { AgentView } from "../../contract/operations/agents.ts";
 import { one_line } from "../../contract/printable.ts";
 import type { Context } from "../context.ts";

@@ -2,9 +2,9 @@
 import type { Command } from "commander";
 import pretty_bytes from "pretty-bytes";
 import pretty_ms from "pretty-ms";
+import { is_adverse } from "../../contract/adverse.ts";
 import type { AgentRecord } from "../../contract/agent.ts";
 import type { Usage } from "../../contract/containment.ts";
-import { is_adverse } from "../../contract/host-state.ts";
 import type { Answer } from "../../contract/operations.ts";
 import { one_line } from "../../contract/printable.ts";
 import type { Context } from "../context.ts";
