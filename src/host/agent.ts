@@ -10,6 +10,7 @@ import { crash_point } from "../faults/crash-point.ts";
 import { type Launched, launch, open_stdout_pipe } from "./launch.ts";
 import { LogFile } from "./log-file.ts";
 import { Output } from "./output.ts";
+import { PlainView } from "./plain-view.ts";
 import { open_terminal, type Terminal } from "./terminal.ts";
 import { View } from "./view.ts";
 
@@ -82,7 +83,12 @@ export async function start_agent(spec: LaunchSpec, options: AgentOptions): Prom
       );
       return log;
     };
-    const show = (chunk: Buffer) => view.show(chunk);
+    // Only what an interactive agent writes to its terminal may make the pane answer: see plain-view.ts. One filter a stream.
+    const showing = (wants_answers: boolean) => {
+      const plain = wants_answers ? null : new PlainView();
+      return (chunk: Buffer) => view.show(plain ? plain.pass(chunk) : chunk);
+    };
+    const on_terminal = showing(spec.mode === "interactive");
     const piped = spec.stdout === "pipe" && spec.terminal_log !== null;
     const main_log = await open_log(spec.log_file);
     const outputs: Output[] = [];
@@ -102,7 +108,7 @@ export async function start_agent(spec: LaunchSpec, options: AgentOptions): Prom
           source,
           marker_fd: fifo.fd,
           log: main_log,
-          view: show,
+          view: showing(false),
           unblock: async () => {},
         }),
       );
@@ -112,7 +118,7 @@ export async function start_agent(spec: LaunchSpec, options: AgentOptions): Prom
           source: output,
           marker_fd: slave_fd,
           log: terminal_log,
-          view: show,
+          view: on_terminal,
           unblock,
         }),
       );
@@ -123,7 +129,7 @@ export async function start_agent(spec: LaunchSpec, options: AgentOptions): Prom
           source: output,
           marker_fd: slave_fd,
           log: main_log,
-          view: show,
+          view: on_terminal,
           unblock,
         }),
       );

@@ -17,7 +17,7 @@ import { crash_point } from "../faults/crash-point.ts";
 import { type Agent, start_agent } from "./agent.ts";
 import { Control } from "./control.ts";
 import { end_agent } from "./end.ts";
-import { server_answers } from "./tmux-server.ts";
+import { type PaneMark, what_became_of } from "./tmux-server.ts";
 
 /** A daemon connects and launches within milliseconds; one that died in between never will. In ms. */
 const LAUNCH_DEADLINE_MS = 30_000;
@@ -45,6 +45,8 @@ export async function run_host(options: HostOptions): Promise<void> {
   const hurry = new AbortController();
   /** The tmux server that has our pane: at first the one that started us. */
   let tmux_server = process_ref_of(process.ppid);
+  let pane: PaneMark = { pid: process.pid };
+  let hang_ups = 0;
   let judging = false;
   const leaving = new AbortController();
   let grace_ends = Number.POSITIVE_INFINITY;
@@ -138,16 +140,30 @@ export async function run_host(options: HostOptions): Promise<void> {
   }
 
   /**
-   * The pane is gone. A server that still answers has closed the session on purpose: an orderly end. One that does not has died, or is
-   * being ended by hand, with everybody's sessions: the agent lives on, and the daemon is told, which gives it another pane.
+   * The pane hung up, or somebody sent the signal by hand: tmux is asked. A pane that is still there: nothing has happened. One that
+   * is closed on a server that lives: the session was killed on purpose, an orderly end. A server that has died, or is being ended by hand,
+   * with everybody's sessions: the agent lives on, and the daemon is told, which gives it another pane.
    */
   async function judge_hang_up(): Promise<void> {
+    hang_ups++;
     if (judging || phase === "closed") return;
     judging = true;
-    const answers = await server_answers(options.tmux_socket, tmux_server, leaving.signal);
-    judging = false;
-    if (answers) return end("session_killed", agent?.grace_ms ?? 0, "SIGTERM");
-    if (!agent) return;
+    let seen: number;
+    let fate: Awaited<ReturnType<typeof what_became_of>>;
+    try {
+      do {
+        // One that comes while tmux is asked may be the true one.
+        seen = hang_ups;
+        fate = await what_became_of(pane, options.tmux_socket, tmux_server, leaving.signal);
+      } while (seen !== hang_ups);
+    } catch (error) {
+      if ((error as Error).name !== "AbortError") throw error;
+      return;
+    } finally {
+      judging = false;
+    }
+    if (fate === "closed") end("session_killed", agent?.grace_ms ?? 0, "SIGTERM");
+    if (fate !== "server_died" || !agent) return;
     agent.view.close();
     control.send({ event: "pane", state: "lost" });
   }
@@ -156,6 +172,7 @@ export async function run_host(options: HostOptions): Promise<void> {
     if (!agent || phase === "closed")
       throw Object.assign(new Error("there is no agent to look at"), { code: "invalid_request" });
     await agent.move_view(request);
+    pane = { tty: request.tty };
     tmux_server = request.server;
     return null;
   }

@@ -6,6 +6,7 @@ import { open } from "node:fs/promises";
 import type { PaneRequest } from "../contract/host-protocol.ts";
 import { type KeyHandlers, type Keys, own_keys, placeholder_keys } from "./keys.ts";
 import { Pane } from "./pane.ts";
+import { PlainView } from "./plain-view.ts";
 
 /** What a new pane shows of each log at first: about two screens of 200 columns. In bytes. */
 const TAIL_BYTES = 16 * 1024;
@@ -49,7 +50,8 @@ export class View {
     }
     this.is_own_terminal = false;
     this.pane = pane;
-    for (const tail of tails) pane.show(tail);
+    // What was asked of a terminal then was answered then, or never: it is not asked again.
+    for (const tail of tails) pane.show(new PlainView().pass(tail));
   }
 
   /** Gives the last output one more chance to be drawn, and closes. Also when the pane is gone. */
