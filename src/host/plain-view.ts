@@ -49,28 +49,19 @@ export class PlainView {
 
   private take(byte: number, out: number[]): void {
     const { state } = this;
-    if (state.in === "string") return this.take_in_string(state, byte, out);
-    if (byte === ESC) {
-      this.state = { in: "escape", kept: [] };
-      return;
-    }
-    if (state.in === "text") {
-      if (byte !== ENQ) out.push(byte);
-      return;
-    }
-    if (byte === CAN || byte === SUB) {
-      this.state = { in: "text" };
-      return;
-    }
-    if (state.in === "command") return this.take_in_command(state, byte, out);
+    // It ends whatever there is; the backslash that may follow a string is a sequence of its own, which means nothing without one.
+    if (byte === ESC) this.state = { in: "escape", kept: [] };
+    else if (state.in === "string") this.take_in_string(state, byte, out);
+    else if (state.in !== "text" && (byte === CAN || byte === SUB)) this.state = { in: "text" };
+    else if (state.in === "command") this.take_in_command(state, byte, out);
     // A terminal obeys a control character within a sequence at once, and goes on with the sequence.
-    if (byte < 0x20) {
+    else if (state.in === "text" || byte < 0x20) {
       if (byte !== ENQ) out.push(byte);
-      return;
+    } else {
+      if (state.kept.length < LONGEST_SEQUENCE) state.kept.push(byte);
+      if (state.in === "escape") this.take_after_escape(state.kept, byte, out);
+      else if (byte >= 0x40 && byte <= 0x7e) this.end_sequence(state.kept, out);
     }
-    if (state.kept.length < LONGEST_SEQUENCE) state.kept.push(byte);
-    if (state.in === "escape") this.take_after_escape(state.kept, byte, out);
-    else if (byte >= 0x40 && byte <= 0x7e) this.end_sequence(state.kept, out);
   }
 
   private take_after_escape(kept: number[], byte: number, out: number[]): void {
@@ -107,11 +98,6 @@ export class PlainView {
   }
 
   private take_in_string({ shown }: { shown: boolean }, byte: number, out: number[]): void {
-    if (byte === ESC) {
-      // ESC ends a string; the backslash after it, if there is one, is a sequence of its own, which a terminal ignores without a string.
-      this.state = { in: "escape", kept: [] };
-      return;
-    }
     if (shown) out.push(byte);
     if (byte === BEL || byte === CAN || byte === SUB) this.state = { in: "text" };
   }

@@ -2,11 +2,12 @@
  * Renames the tracked files into trash: from here nobody new can open them by name. Only what is proven to be a file of ours
  * is touched: a regular file, at its own place, inside the task's real directory.
  */
-import { lstat, realpath, rename } from "node:fs/promises";
+import { lstat, mkdir, realpath, rename } from "node:fs/promises";
 import { basename, dirname, join, sep } from "node:path";
 import type { AgentRecord, Ending, SetAsideFile } from "../../contract/agent.ts";
 import { is_errno, message_of } from "../../contract/errors.ts";
 import { trash_dir } from "../../contract/paths.ts";
+import { in_directory } from "../../drivers/in-place.ts";
 import { crash_point } from "../../faults/crash-point.ts";
 
 /**
@@ -33,16 +34,46 @@ export async function set_aside(dir: string, agent: AgentRecord, ending: Ending)
 
 async function move(dir: string, role: string, path: string, list: SetAsideFile[]): Promise<void> {
   const listed = (place: string) => list.some((one) => one.trash_path === place);
-  let place = join(trash_dir(dir), basename(path));
+  const places = [join(trash_dir(dir), basename(path)), beside(path)] as const;
   // Moved before a crash that came before the list was on disk.
-  if (!listed(place)) list.push(...(await found_at(role, path, place)));
+  for (const place of places) if (!listed(place)) list.push(...(await found_at(role, path, place)));
   const [file] = await found_at(role, path, path);
   if (!file) return;
-  // Made anew after the first was moved (by a process that escaped): the first must not be overwritten.
-  for (let count = 1; listed(place); count++) place = join(trash_dir(dir), `${basename(path)}.${count}`);
-  await rename(path, place);
+  const trash_path = await rename_to_one_of(path, places, listed);
   crash_point("end.file_moved");
-  list.push({ ...file, trash_path: place });
+  list.push({ ...file, trash_path });
+}
+
+/**
+ * Where a file goes that cannot be renamed into trash, because its directory, or trash, is a mount of its own (rename(2), EXDEV). A copy would
+ * take room, and lose what a holder still writes: so it goes into a trash on its own file system.
+ */
+const beside = (path: string) => join(dirname(path), ".trash", basename(path));
+
+async function rename_to_one_of(
+  path: string,
+  [in_trash, at_home]: readonly [string, string],
+  listed: (place: string) => boolean,
+): Promise<string> {
+  // Made anew after the first was moved (by a process that escaped): the first must not be overwritten.
+  const unused = (place: string) => {
+    let name = place;
+    for (let count = 1; listed(name); count++) name = `${place}.${count}`;
+    return name;
+  };
+  const place = unused(in_trash);
+  try {
+    await rename(path, place);
+    return place;
+  } catch (error) {
+    if (!is_errno(error, "EXDEV")) throw error;
+  }
+  const other = unused(at_home);
+  await mkdir(dirname(other), { mode: 0o700 }).catch((error) => {
+    if (!is_errno(error, "EEXIST")) throw error;
+  });
+  await in_directory(dirname(other), (at) => rename(path, at(basename(other))));
+  return other;
 }
 
 /** The file as an entry of the list, if it is there. */
