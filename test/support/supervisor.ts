@@ -76,8 +76,8 @@ export class TestSupervisor {
   }
 
   /** Starts the daemon and waits for its ready line. */
-  async boot(args: string[] = []): Promise<{ pid: number }> {
-    const child = spawn(process.execPath, [SUPERVISOR, "start", "--json", "--workspace", this.workspace, ...args], {
+  async boot(args: string[] = [], program = SUPERVISOR): Promise<{ pid: number }> {
+    const child = spawn(process.execPath, [program, "start", "--json", "--workspace", this.workspace, ...args], {
       env: this.env,
       cwd: this.root,
       stdio: ["ignore", "pipe", "pipe"],
