@@ -66,15 +66,7 @@ export function base_environment(env: Environment): Record<string, string> {
   return kept;
 }
 
-/** They describe the caller's terminal, which is not the agent's. Given explicitly (`--env`, `--env-file`), they are passed on. */
-const CALLERS_TERMINAL = ["TERM", "TMUX", "TMUX_PANE", "STY", "COLUMNS", "LINES"];
-
-/** What agents get of the environment of whoever deploys them: all of it, but the caller's terminal, and what makes the caller an agent. */
+/** What a caller hands on to agents: its environment. What of it is not for them is left out by the daemon (daemon/profiles/plan), for every kind of client. */
 export function callers_environment(env: Environment): Record<string, string> {
-  return Object.fromEntries(
-    Object.entries(env).filter(
-      (entry): entry is [string, string] =>
-        entry[1] !== undefined && !entry[0].startsWith("SUPERVISOR_") && !CALLERS_TERMINAL.includes(entry[0]),
-    ),
-  );
+  return Object.fromEntries(Object.entries(env).filter((entry): entry is [string, string] => entry[1] !== undefined));
 }

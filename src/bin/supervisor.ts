@@ -1,5 +1,8 @@
-#!/usr/bin/env node
-/** The `supervisor` command's process: arguments and environment in, exit code out. */
+#!/usr/bin/env -S node --
+/**
+ * The `supervisor` command's process: arguments and environment in, exit code out. The `--` above is for Node 20, which takes `--env-file` for its own
+ * wherever it stands on the line: it would read the agent's variables, NODE_OPTIONS among them, into this process.
+ */
 import { run_cli } from "../cli/program.ts";
 
 // A reader that leaves (`supervisor ps | head -1`) is not an error.

@@ -43,6 +43,14 @@ describe("with a daemon", () => {
     }
   });
 
+  test("--env-file is the agent's, and never Node's: a missing one is refused in our words, and NODE_OPTIONS in one does nothing to the command", async () => {
+    const missing = await supervisor.shell(`${SUPERVISOR} deploy --env-file missing -- true`);
+    expect(missing).toMatchObject({ code: 2, stderr: expect.stringMatching(/^supervisor: --env-file: .*\n$/) });
+    writeFileSync(`${supervisor.root}/vars`, "NODE_OPTIONS=--no-such-option\nSUPERVISOR_WORKSPACE=/no/such\n");
+    const ran = await supervisor.shell(`${SUPERVISOR} deploy --wait --env-file vars -- true`);
+    expect(ran).toMatchObject({ code: 0, stdout: expect.stringContaining("completed") });
+  });
+
   test("an explicit --env wins over what the caller's terminal would give; TERM has a default otherwise", async () => {
     const env_of = async (args: string[]) => {
       const ran = await supervisor.cli(

@@ -17,6 +17,4 @@ export const LIMITS = {
   param_length: 200,
   /** Of one operation on one agent. An agent that reports each line of its work stays below; a loop that does nothing else does not. */
   requests_a_second: 3_000,
-  /** How deep a finding's data may be nested: JSON is written recursively, and a megabyte of brackets would overflow the stack. */
-  depth: 100,
 } as const;

@@ -21,7 +21,8 @@ const ARGUMENT_BYTES = 32 * 4096 - 1;
 /** Throws `profile_not_found`, or `invalid_request` for what does not go together. */
 export function plan_deploy(profiles: Profiles, request: DeployRequest): DeployPlan {
   const profile = request.profile === undefined ? null : find_profile(profiles, request.profile);
-  const inherited = request.clean_env ? picked(request.caller_env, profile?.pass_env ?? []) : request.caller_env;
+  const callers = inheritable(request.caller_env);
+  const inherited = request.clean_env ? picked(callers, profile?.pass_env ?? []) : callers;
   return {
     ...request,
     command: profile ? profile_command(profile, request) : plain_command(request),
@@ -80,6 +81,15 @@ export function missing_program({ profile_of }: DeployPlan, program: string): st
   const how = profile_of.install ? `install it (${profile_of.install}), or ` : "";
   return `the profile '${profile_of.name}' runs '${program}', which is not on the PATH; ${how}set profiles.${profile_of.name}.command in supervisor.config.yaml and restart the supervisor`;
 }
+
+/** They describe the caller's terminal, which is not the agent's. Given explicitly (`env`), they are passed on. */
+const CALLERS_TERMINAL = ["TERM", "TMUX", "TMUX_PANE", "STY", "COLUMNS", "LINES"];
+
+/** Whoever deploys (the command, an MCP server, a program): its terminal, and what makes it an agent, are its own. */
+const inheritable = (env: Record<string, string>) =>
+  Object.fromEntries(
+    Object.entries(env).filter(([name]) => !name.startsWith("SUPERVISOR_") && !CALLERS_TERMINAL.includes(name)),
+  );
 
 const picked = (env: Record<string, string>, names: string[]) =>
   Object.fromEntries(Object.entries(env).filter(([name]) => names.includes(name)));
