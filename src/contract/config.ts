@@ -5,7 +5,44 @@
 import { z } from "zod";
 import { PROFILE_NAME_PATTERN, profile_settings } from "./profile.ts";
 
+/** How long what is over is kept. Sizes in bytes. */
+const retention = z.strictObject({
+  days: z
+    .number()
+    .min(0.001)
+    .max(36_500)
+    .default(7)
+    .describe("how many days archives and the receipts of ended agents are kept, counted from the agent's end"),
+  max_bytes: z
+    .int()
+    .min(0)
+    .default(1024 ** 3)
+    .describe("how many bytes all archives of the workspace may have; the oldest go first"),
+  receipts_max_bytes: z
+    .int()
+    .min(0)
+    .default(64 * 1024 ** 2)
+    .describe(
+      "how many bytes the receipts of ended agents may have, in the journals of all tasks; the oldest go first",
+    ),
+  ended_in_registry: z
+    .int()
+    .min(0)
+    .max(10_000)
+    .default(20)
+    .describe("how many ended agents stay in the registry of their task; the others are in its journal"),
+  ended_minutes: z
+    .number()
+    .min(0)
+    .max(525_600)
+    .default(60)
+    .describe("after how many minutes an ended agent leaves the registry in any case"),
+});
+
 export const supervisor_config = z.strictObject({
+  retention: retention
+    .default(() => retention.parse({}))
+    .describe("how long archives, receipts and ended agents are kept: see retention.md"),
   profiles: z
     .record(
       z.string().regex(PROFILE_NAME_PATTERN, "must be 1 to 64 letters, digits, '.', '_' or '-'"),

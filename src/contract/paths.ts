@@ -14,8 +14,13 @@ export const daemon_file = (workspace: string) => join(workspace, "daemon.json")
 
 export const task_dir = (workspace: string, task_id: string) => join(workspace, task_id);
 export const registry_path = (dir: string) => join(dir, "AGENT_REGISTRY.json");
+/** Ended agents that have left the registry, with their receipts. */
+export const journal_path = (dir: string) => join(dir, "receipts.jsonl");
 export const trash_dir = (dir: string) => join(dir, "trash");
 export const archive_dir = (dir: string) => join(dir, "archive");
+/** The receipt of an agent, beside what was archived of it. */
+export const archived_receipt_path = (dir: string, agent_id: string) =>
+  join(archive_dir(dir), `${agent_id}_receipt.json`);
 /** Exit records wait here until the daemon takes them in. */
 export const exits_dir = (dir: string) => join(dir, "exits");
 export const exit_record_path = (dir: string, agent_id: string) => join(exits_dir(dir), `${agent_id}.json`);

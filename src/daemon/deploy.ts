@@ -6,9 +6,7 @@ import { randomBytes } from "node:crypto";
 import { constants } from "node:fs";
 import { access, rm, stat, writeFile } from "node:fs/promises";
 import { delimiter, isAbsolute, join } from "node:path";
-import { setTimeout as delay } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
-import { signal_process } from "../containment/end-family.ts";
 import { COOKIE_VARIABLE } from "../containment/family.ts";
 import { remove_groups } from "../containment/groups.ts";
 import { check_limits, plan_groups } from "../containment/place.ts";
@@ -17,12 +15,11 @@ import type { Limits } from "../contract/containment.ts";
 import { deferred } from "../contract/deferred.ts";
 import { is_disk_trouble, is_errno, message_of, SupervisorError, trouble } from "../contract/errors.ts";
 import { type HostFacts, host_facts, type LaunchSpec } from "../contract/host-protocol.ts";
-import { new_agent_id, session_name } from "../contract/ids.ts";
+import { new_agent_id, session_name, short_agent_id } from "../contract/ids.ts";
 import type { DeployRequest } from "../contract/operations/agents.ts";
 import { exit_record_path, host_socket, host_stderr, tracked_files_of } from "../contract/paths.ts";
-import type { ProcessRef } from "../contract/receipt.ts";
 import { open_in_place, remove_in_place } from "../drivers/in-place.ts";
-import { arguments_of, boot_id, is_alive, process_ref_of } from "../drivers/procfs.ts";
+import { boot_id } from "../drivers/procfs.ts";
 import { kill_session, new_session } from "../drivers/tmux.ts";
 import { armed_crash, crash_point } from "../faults/crash-point.ts";
 import { await_host } from "./await-host.ts";
@@ -32,15 +29,13 @@ import { facts_to_remember, set_host_state, watch_host } from "./hosts.ts";
 import { mcp_config } from "./mcp-config.ts";
 import { no_answer, OUTSIDE, TASK_FILES, within } from "./patience.ts";
 import { type DeployPlan, launch_command, missing_program, plan_deploy, stdin_file } from "./profiles/plan.ts";
-import type { Registry, Task } from "./registry/registry.ts";
+import type { Task } from "./registry/registry.ts";
 import type { Services } from "./services.ts";
 
 /** What a pty of ours is, where nothing else is asked for. */
 const DEFAULT_TERM = "xterm-256color";
-const HOST_PROGRAM = fileURLToPath(new URL("../agent-host.js", import.meta.url));
-/** How long a host may take to leave after its session was killed, in ms, and how often is looked: nobody tells of the death of another's child. */
-const LEAVE_MS = 1_000;
-const LOOK_MS = 5;
+/** The host beside this file's bundle. */
+export const HOST_PROGRAM = fileURLToPath(new URL("../agent-host.js", import.meta.url));
 /** The prompt as the registry shows it; the whole of it is in the prompt file. */
 const PROMPT_EXCERPT = 200;
 
@@ -50,20 +45,18 @@ export async function deploy(services: Services, asked: DeployRequest): Promise<
   await check_program(request);
   check_limits(services.containment, limits_of(request));
   const { registry } = services;
-  const parent = request.parent ? registry.find(request.parent) : null;
+  const parent = request.parent ? await registry.recall(request.parent) : null;
   const task = request.task_id
     ? registry.task(request.task_id)
     : parent
       ? registry.task_of(parent)
       : await registry.default_task();
-  const agent = new_agent(registry, task, request, parent);
+  const agent = new_agent(services, task, request, parent);
   agent.cgroups = plan_groups(services.containment, agent.id, agent.limits);
   const socket = host_socket(services.runtime_dir, agent.id);
   const undo: (() => Promise<unknown>)[] = [];
   const finished = deferred();
   let step = "writing its files";
-  /** What runs in the pane: the host. */
-  let host: ProcessRef | null = null;
   try {
     const files = agent.tracked_files;
     step = "registering it";
@@ -95,7 +88,7 @@ export async function deploy(services: Services, asked: DeployRequest): Promise<
     // Its host has removed them, unless it was killed.
     undo.push(async () => remove_groups(agent.cgroups));
     undo.push(async () => {
-      await remove_session(services, agent, host);
+      await remove_session(services, agent);
       crash_point("deploy.session_removed");
     });
     const stderr = host_stderr(services.runtime_dir, agent.id);
@@ -109,14 +102,13 @@ export async function deploy(services: Services, asked: DeployRequest): Promise<
       stderr,
       process.execPath,
       "--no-warnings",
-      HOST_PROGRAM,
+      services.host_program,
       agent.id,
       socket,
       services.tmux.socket,
       ...crash_argument(),
     ]);
     crash_point("deploy.session_started");
-    host = process_ref_of(pane_pid);
     step = "waiting for its host";
     const link = await await_host(services, agent.id, socket, pane_pid, stderr);
     undo.push(async () => {
@@ -184,11 +176,11 @@ async function launch(link: HostLink, spec: LaunchSpec): Promise<HostFacts> {
   return facts;
 }
 
-function new_agent(registry: Registry, task: Task, request: DeployPlan, parent: AgentRecord | null): AgentRecord {
-  const now = new Date();
+function new_agent(services: Services, task: Task, request: DeployPlan, parent: AgentRecord | null): AgentRecord {
+  const now = new Date(services.clock.wall_ms());
   const prompt = request.prompt ?? "";
   let id = new_agent_id(request.type, now);
-  while (registry.agents().some((one) => one.id.endsWith(id.slice(-13)))) id = new_agent_id(request.type, now);
+  while (services.registry.is_taken(short_agent_id(id))) id = new_agent_id(request.type, now);
   return agent_record.parse({
     id,
     type: request.type,
@@ -318,27 +310,13 @@ async function write_new(path: string, text: string): Promise<void> {
   }
 }
 
-async function remove_session(services: Services, agent: AgentRecord, host: ProcessRef | null): Promise<void> {
+async function remove_session(services: Services, agent: AgentRecord): Promise<void> {
   const session = agent.tmux_session as string;
   const files = [host_socket(services.runtime_dir, agent.id), host_stderr(services.runtime_dir, agent.id)];
   const killed = await kill_session(services.tmux, session);
-  // One that is stuck does not leave with its pane. It has no agent: this is undone only when nothing of the agent can run.
-  if (host && arguments_of(host.pid).includes(files[0] as string)) await end_stuck_host(host);
   await Promise.all(files.map((path) => rm(path, { force: true })));
   // A frozen server starts the session when it goes on, and the host in it makes its files again.
   if (killed === "unknown") services.panes.end_later({ session, files });
-}
-
-/** A host leaves with its pane in milliseconds; one that does not is killed, by pid and start time. */
-async function end_stuck_host(host: ProcessRef): Promise<void> {
-  for (const [signal, deadline_ms] of [
-    ["SIGCONT", LEAVE_MS],
-    ["SIGKILL", LEAVE_MS],
-  ] as const) {
-    if (!signal_process(host, signal)) return;
-    const deadline = performance.now() + deadline_ms;
-    while (is_alive(host) && performance.now() < deadline) await delay(LOOK_MS);
-  }
 }
 
 /** Refuses a directory or a program that is not there, before anything is made. */

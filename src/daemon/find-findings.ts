@@ -4,6 +4,7 @@ import { type FindingReport, finding_report, type reports_operations } from "../
 import type { Answer } from "../contract/operations.ts";
 import type { Task } from "./registry/registry.ts";
 import { reports_of } from "./report-files.ts";
+import { departed_with_files } from "./retention/departed.ts";
 import type { Services } from "./services.ts";
 
 type Query = z.output<(typeof reports_operations)["findings"]["query"]>;
@@ -12,13 +13,13 @@ type Query = z.output<(typeof reports_operations)["findings"]["query"]>;
 const CUT_MESSAGE = 500;
 
 export async function find_findings(services: Services, task: Task, query: Query): Promise<Answer<"findings">> {
-  const only = query.agent === undefined ? null : services.registry.find(query.agent);
+  const only = query.agent === undefined ? null : await services.registry.recall(query.agent);
   const since = query.since === undefined ? null : Date.parse(query.since);
   let newest: FindingReport[] = [];
   let total = 0;
   let unreadable = 0;
-  for (const agent of task.agents.values()) {
-    if (only && agent !== only) continue;
+  for await (const agent of agents_of(services, task)) {
+    if (only && agent.id !== only.id) continue;
     for await (const finding of reports_of(services, agent, "findings_file", finding_report, () => unreadable++)) {
       if (query.finding_type !== undefined && finding.finding_type !== query.finding_type) continue;
       if (query.severity !== undefined && finding.severity !== query.severity) continue;
@@ -31,6 +32,11 @@ export async function find_findings(services: Services, task: Task, query: Query
   }
   const findings = shorten(newest_first(newest).slice(0, query.limit), query.max_bytes);
   return { success: true, task_id: task.task_id, findings, total, unreadable };
+}
+
+async function* agents_of(services: Services, task: Task) {
+  yield* departed_with_files(services, task);
+  yield* task.agents.values();
 }
 
 /** Of two with the same timestamp, the later one in the file comes first. */

@@ -1,113 +1,73 @@
 /**
- * The sweeper: removals that were deferred are tried again, and the receipts amended. One sweep at a time: two would count the same
- * file twice.
+ * The sweeper: the one list of what is swept, in order. By itself it tries deferred removals each minute and everything each five; `gc` does
+ * everything now. One sweep at a time: two would count the same file twice.
  */
-import type { AgentRecord, Ending } from "../contract/agent.ts";
 import { message_of } from "../contract/errors.ts";
-import type { Receipt } from "../contract/receipt.ts";
-import { crash_point } from "../faults/crash-point.ts";
-import { remove_files } from "./ending/remove.ts";
-import { verify_files } from "./ending/verify.ts";
-import { remove_leftover_groups } from "./leftover-groups.ts";
+import type { Answer } from "../contract/operations.ts";
 import type { Services } from "./services.ts";
+import { deferred_removals } from "./sweep/deferred-removals.ts";
+import { departing_agents } from "./sweep/departing-agents.ts";
+import { empty_groups } from "./sweep/empty-groups.ts";
+import { expired_archives } from "./sweep/expired-archives.ts";
+import { expired_receipts } from "./sweep/expired-receipts.ts";
+import { expired_tasks } from "./sweep/expired-tasks.ts";
+import { orphaned_files } from "./sweep/orphaned-files.ts";
+import { orphaned_sessions } from "./sweep/orphaned-sessions.ts";
+import { runtime_files } from "./sweep/runtime-files.ts";
+import { stale_temporaries } from "./sweep/stale-temporaries.ts";
+import { Sweep } from "./sweep/sweep.ts";
 
-/** How often the sweeper looks by itself, in ms: a holder that lets go frees its disk space within a minute. */
+/** How often deferred removals are tried, in ms: a holder that lets go frees its disk space within a minute. */
 const EVERY_MS = 60_000;
+/** Everything is swept each so many times: it asks tmux, and looks at every file. */
+const EVERYTHING_EACH = 5;
 
-export interface GcResult {
-  removed: string[];
-  deferred: Pick<Receipt["cleanup"]["files_deferred"][number], "path" | "verdict" | "holders" | "reason">[];
+/** Deferred removals first, because they free what others wait for; archives before receipts, receipts before tasks. */
+const SOON = [deferred_removals, empty_groups];
+const EVERYTHING = [
+  ...SOON,
+  departing_agents,
+  expired_archives,
+  expired_receipts,
+  expired_tasks,
+  orphaned_files,
+  stale_temporaries,
+  runtime_files,
+  orphaned_sessions,
+];
+
+/** One sweep of everything, after those that were asked for before. With `dry_run` nothing is done; the answer says what would be. */
+export function collect_garbage(services: Services, dry_run: boolean): Promise<Answer<"gc">> {
+  return sweep_in_turn(services, EVERYTHING, dry_run);
 }
 
-/** One sweep, after those that were asked for before. With `dry_run` nothing is removed; `removed` then names what would be. */
-export function collect_garbage(services: Services, dry_run: boolean): Promise<GcResult> {
-  const sweep = services.sweep.then(() => sweep_all(services, dry_run));
-  services.sweep = sweep.catch(() => undefined /* told to who asked for it */);
-  return sweep;
+function sweep_in_turn(services: Services, kinds: typeof EVERYTHING, dry_run: boolean): Promise<Answer<"gc">> {
+  const work = services.sweep.then(() => sweep_now(services, kinds, dry_run));
+  services.sweep = work.catch(() => undefined /* told to who asked for it */);
+  return work;
 }
 
-async function sweep_all(services: Services, dry_run: boolean): Promise<GcResult> {
-  const result: GcResult = { removed: [], deferred: [] };
-  for (const agent of services.registry.agents()) {
-    const { ending, receipt } = agent;
-    if (agent.cleanup_state !== "deferred" || !ending || !receipt) continue;
-    // No reader of ours may hold the files when lsof is asked.
-    await services.readers.without(agent.id, () => sweep_agent(services, agent, ending, receipt, dry_run, result));
+async function sweep_now(services: Services, kinds: typeof EVERYTHING, dry_run: boolean): Promise<Answer<"gc">> {
+  const sweep = new Sweep(services, dry_run);
+  if (kinds === EVERYTHING) services.sightings.begin_sweep();
+  const failures: unknown[] = [];
+  for (const kind of kinds) {
+    // One kind that cannot be looked at must not keep the others.
+    await kind(sweep).catch((error) => failures.push(error));
   }
-  return result;
-}
-
-async function sweep_agent(
-  services: Services,
-  agent: AgentRecord,
-  whole: Ending,
-  receipt: Receipt,
-  dry_run: boolean,
-  result: GcResult,
-): Promise<void> {
-  const waiting = new Set(receipt.cleanup.files_deferred.map((file) => file.trash_path));
-  const ending = {
-    ...whole,
-    set_aside: whole.set_aside.filter((file) => waiting.has(file.trash_path)),
-    files_failed: [],
-  };
-  const verdicts = await verify_files(services.verifier, agent, ending);
-  const free = verdicts.filter((one) => one.verdict === "clear").map((one) => one.path);
-  if (dry_run || free.length === 0) {
-    if (dry_run) result.removed.push(...free);
-    for (const one of verdicts)
-      if (one.verdict !== "clear")
-        result.deferred.push({ path: one.path, verdict: one.verdict, holders: one.holders, reason: one.reason });
-    return;
-  }
-  const files = await remove_files(services.registry.task_of(agent).dir, ending, verdicts);
-  crash_point("sweep.removed");
-  result.deferred.push(...files.files_deferred);
-  const kept = new Set(files.files_deferred.map((file) => file.trash_path));
-  const removed = free.filter((path) => !kept.has(path));
-  result.removed.push(...removed);
-  // Nothing has changed: the receipt stays, and the registry need not be written (its disk may be the full one).
-  if (removed.length === 0 && files.files_failed.length === 0) return;
-  const { cleanup } = receipt;
-  const amended: Receipt = {
-    ...receipt,
-    amended_at: new Date().toISOString(),
-    success: receipt.success && files.files_failed.length === 0,
-    cleanup: {
-      ...cleanup,
-      files_deleted: [...cleanup.files_deleted, ...files.files_deleted],
-      files_archived: [...cleanup.files_archived, ...files.files_archived],
-      files_failed: [...cleanup.files_failed, ...files.files_failed],
-      files_deferred: files.files_deferred,
-      bytes_freed: cleanup.bytes_freed + files.bytes_freed,
-      handles: files.handles,
-    },
-  };
-  const done = files.files_deferred.length === 0;
-  await services.registry.update(agent, {
-    receipt: amended,
-    cleanup_state: done ? "done" : "deferred",
-    ending: done ? null : whole,
-  });
-  crash_point("sweep.receipt_amended");
-  services.events.emit({
-    type: "files_removed",
-    agent_id: agent.id,
-    message: `${removed.length} deferred files were released and removed`,
-  });
+  for (const error of failures) services.log.error({ error: message_of(error) }, "a part of a sweep failed");
+  if (failures.length > 0) throw failures[0];
+  const { removed, deferred, items } = sweep;
+  return { removed, deferred, items };
 }
 
 /** Sweeps now and then. Returns how to stop it. */
 export function start_sweeper(services: Services, every_ms = EVERY_MS): () => void {
-  const failed = (error: unknown) => services.log.error({ error: message_of(error) }, "a sweep failed");
+  let count = 0;
   const timer = setInterval(() => {
-    collect_garbage(services, false).catch(failed);
-    try {
-      // Those of survivors that have gone since.
-      remove_leftover_groups(services);
-    } catch (error) {
-      failed(error);
-    }
+    count += 1;
+    const kinds = count % EVERYTHING_EACH === 0 ? EVERYTHING : SOON;
+    sweep_in_turn(services, kinds, false).catch(() => undefined /* logged there */);
   }, every_ms);
   return () => clearInterval(timer);
 }

@@ -14,6 +14,8 @@ export interface KillOptions {
 
 export async function kill_agent(services: Services, agent: AgentRecord, options: KillOptions): Promise<Receipt> {
   await services.deploys.get(agent.id);
+  // It may have left the registry since.
+  if (agent.receipt) return agent.receipt;
   if (!services.registry.has(agent))
     throw new SupervisorError("agent_not_found", `${agent.id} was not deployed after all; there is nothing to end`);
   return end_agent(services, agent, {
@@ -36,7 +38,7 @@ export async function kill_all(
   const receipts = living.map(async (agent) => {
     await services.deploys.get(agent.id);
     // A deploy that failed meanwhile was undone: there is nothing to end.
-    return services.registry.has(agent) ? [await kill_agent(services, agent, options)] : [];
+    return agent.receipt || services.registry.has(agent) ? [await kill_agent(services, agent, options)] : [];
   });
   const settled = await Promise.allSettled(receipts);
   for (const one of settled)

@@ -16,22 +16,27 @@ import type { Services } from "./services.ts";
 /** What `short_agent_id` makes. */
 const GROUP_NAME = /^\d{6}-[0-9a-f]{6}$/;
 
-export function remove_leftover_groups({ containment, registry, log }: Services): void {
+/** Empty groups of agents that are over. */
+export function leftover_groups({ containment, registry }: Services): CgroupRef[] {
   const living = new Set(
     registry
       .agents()
       .filter(is_unfinished)
       .map((one) => short_agent_id(one.id)),
   );
-  for (const dir of directories(containment, registry)) {
-    const leftovers = names_in(dir)
+  return [...directories(containment, registry)].flatMap((dir) =>
+    names_in(dir)
       .filter((name) => GROUP_NAME.test(name) && !living.has(name))
       .map((name): CgroupRef => ({ path: `${dir}/${name}`, version: 2, controllers: [] }))
-      .filter((one) => !is_populated(one.path));
-    if (leftovers.length === 0) continue;
-    const left = remove_groups(leftovers);
-    log.info({ removed: leftovers.length - left.length }, `control groups of crashed runs were removed from ${dir}`);
-  }
+      .filter((one) => !is_populated(one.path)),
+  );
+}
+
+export function remove_leftover_groups(services: Services): void {
+  const leftovers = leftover_groups(services);
+  if (leftovers.length === 0) return;
+  const left = remove_groups(leftovers);
+  services.log.info({ removed: leftovers.length - left.length }, "control groups of crashed runs were removed");
 }
 
 /** Where this daemon's groups are made, and where those of earlier ones are that the registry remembers. */

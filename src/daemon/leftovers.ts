@@ -4,10 +4,9 @@
  * end; what nobody can tell the owner of is named in the log and left alone.
  */
 import { lstat, readdir, rm } from "node:fs/promises";
-import { createConnection } from "node:net";
 import { basename, join } from "node:path";
 import type { AgentRecord } from "../contract/agent.ts";
-import { is_errno, message_of } from "../contract/errors.ts";
+import { message_of } from "../contract/errors.ts";
 import { short_agent_id } from "../contract/ids.ts";
 import { archive_dir, exit_record_path, exits_dir, registry_path, trash_dir } from "../contract/paths.ts";
 import { process_ref_of } from "../drivers/procfs.ts";
@@ -15,12 +14,9 @@ import { unfinished_archive } from "./ending/archive.ts";
 import { is_unfinished } from "./ending/end.ts";
 import type { Task } from "./registry/registry.ts";
 import type { Services } from "./services.ts";
-
-/** A host's socket, its name before it accepts, its named pipes, its stderr: `<HHMMSS>-<6 hex>` and an ending. */
-const HOST_FILE = /^(\d{6}-[0-9a-f]{6})\.(?:sock|sock\.new|sock\.out|err|life|sizes)$/;
-/** What is written beside a file before it is renamed: by this version, and by the one before (write-file-atomic: a number). */
-const atomic_temp = (name: string) => new RegExp(`^${name.replaceAll(".", "\\.")}(?:\\.bak)?\\.(?:new|\\d+)$`);
-const PROBE = /^\.write-probe-(\d+)$/;
+import { HOST_FILE } from "./sweep/runtime-files.ts";
+import { somebody_listens } from "./sweep/somebody-listens.ts";
+import { atomic_temp, PROBE } from "./sweep/stale-temporaries.ts";
 
 /** Sweeps once. Never fails: what cannot be removed is named in the log. Call it before the first write to a registry. */
 export async function sweep_leftovers(services: Services): Promise<void> {
@@ -109,16 +105,4 @@ const paths_in = async (dir: string) => (await names_in(dir)).map((name) => join
 async function remove(services: Services, path: string): Promise<void> {
   await rm(path, { force: true });
   services.log.info({ path }, "what an earlier run left behind was removed");
-}
-
-/** False only when the system says that nobody does: "I can't tell" is somebody. */
-function somebody_listens(path: string): Promise<boolean> {
-  return new Promise((resolve) => {
-    const socket = createConnection(path);
-    socket.once("connect", () => {
-      socket.destroy();
-      resolve(true);
-    });
-    socket.once("error", (error) => resolve(!is_errno(error, "ENOENT", "ECONNREFUSED")));
-  });
 }

@@ -1,4 +1,5 @@
 /** Opens the book of an agent's task: at the first time since the daemon started, what is in the task's files is read into it. */
+import type { AgentRecord } from "../contract/agent.ts";
 import {
   type FindingReport,
   finding_report,
@@ -8,6 +9,7 @@ import {
 import type { Task } from "./registry/registry.ts";
 import type { TaskBook } from "./report-book.ts";
 import { reports_of } from "./report-files.ts";
+import { departed_with_files } from "./retention/departed.ts";
 import type { Services } from "./services.ts";
 
 /** How many reports of an agent can be among the latest of its task that anybody is shown. */
@@ -17,10 +19,12 @@ export function open_book(services: Services, task: Task): Promise<TaskBook> {
   return services.book.open(task, async (book) => {
     const progress: ProgressReport[] = [];
     const findings: FindingReport[] = [];
-    for (const agent of task.agents.values()) {
+    const read_in = async (agent: AgentRecord) => {
       book.progress.total += await last_of(reports_of(services, agent, "progress_file", progress_report), progress);
       book.findings.total += await last_of(reports_of(services, agent, "findings_file", finding_report), findings);
-    }
+    };
+    for await (const agent of departed_with_files(services, task)) await read_in(agent);
+    for (const agent of [...task.agents.values()]) await read_in(agent);
     for (const report of progress.sort(by_time)) book.add_progress(report);
     for (const report of findings.sort(by_time)) book.add_finding(report);
   });

@@ -4,6 +4,7 @@
  */
 import type { CoordinationInfo, FindingReport, ProgressReport } from "../contract/operations/reports.ts";
 import { is_ended } from "../contract/status.ts";
+import { count_agents } from "./registry/count-agents.ts";
 import type { Task } from "./registry/registry.ts";
 
 /** How many reports of other agents an answer carries. */
@@ -55,16 +56,14 @@ export class TaskBook {
 
   /** What the others do, for the answer to a report of this agent. */
   coordination(agent_id: string): CoordinationInfo {
-    let active = 0;
-    let completed = 0;
-    for (const agent of this.task.agents.values()) {
-      if (!is_ended(agent.status)) active += 1;
-      else if (agent.status === "completed") completed += 1;
-    }
+    const by_status = count_agents(this.task);
+    const total_spawned = Object.values(by_status).reduce((sum, count) => sum + count, 0);
+    const ended = Object.entries(by_status).filter(([status]) => is_ended(status));
+    const active = total_spawned - ended.reduce((sum, [, count]) => sum + count, 0);
     return {
       success: true,
       task_id: this.task.task_id,
-      agent_counts: { total_spawned: this.task.agents.size, active, completed },
+      agent_counts: { total_spawned, active, completed: by_status.completed ?? 0 },
       recent_progress: this.progress.of_peers(agent_id),
       recent_findings: this.findings.of_peers(agent_id),
     };
@@ -73,6 +72,11 @@ export class TaskBook {
 
 export class ReportBook {
   private readonly books = new Map<string, Promise<TaskBook>>();
+
+  /** For a task that is removed. */
+  forget(task_id: string): void {
+    this.books.delete(task_id);
+  }
 
   /** The book of a task, filled by `read` the first time. Opened before a report is appended: what is appended later is added, and not read as well. */
   open(task: Task, read: (book: TaskBook) => Promise<void>): Promise<TaskBook> {

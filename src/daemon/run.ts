@@ -26,7 +26,9 @@ import { end_idle_server, server_lives, TMUX_CONFIG, tmux_version } from "../dri
 import { arm, type Crash, crash_point } from "../faults/crash-point.ts";
 import { find_host } from "./adopt.ts";
 import { start_server } from "./api/server.ts";
+import { Ages, type Clock, SYSTEM_CLOCK } from "./clock.ts";
 import { load_config } from "./config/load.ts";
+import { HOST_PROGRAM } from "./deploy.ts";
 import { resume_sessions } from "./ending/later.ts";
 import { ends_settled, patiently } from "./ending/wait-for-ends.ts";
 import { EventLog } from "./events.ts";
@@ -43,6 +45,7 @@ import { Registry } from "./registry/registry.ts";
 import { ReportBook } from "./report-book.ts";
 import { Reports } from "./reports.ts";
 import type { Services } from "./services.ts";
+import { Sightings } from "./sweep/sightings.ts";
 import { Verifier } from "./verifier.ts";
 import { VERSION } from "./version.ts";
 import { whose_process } from "./whose.ts";
@@ -57,11 +60,16 @@ export interface DaemonOptions {
   log: Logger;
   /** How often deferred removals are tried again, in ms; a minute unless a test says otherwise. */
   sweep_every_ms?: number;
+  /** For tests: another time for what grows old, and the program of hosts where this is not run from its bundle. */
+  clock?: Clock;
+  host_program?: string;
   /** For tests: where this process dies (docs/faults.md). */
   crash?: Crash | null;
 }
 
 export interface Daemon {
+  /** What its parts share: for tests that run it in their own process. */
+  services: Services;
   pid: number;
   socket: string;
   workspace: string;
@@ -103,6 +111,7 @@ export async function start_daemon(options: DaemonOptions): Promise<Daemon> {
     });
     options.log.info({ mode: containment.report.mode }, `containment: ${containment.report.detail}`);
     const verifier = new Verifier();
+    const clock = options.clock ?? SYSTEM_CLOCK;
     const panes = new Panes(() => services);
     const services: Services = {
       workspace,
@@ -114,6 +123,9 @@ export async function start_daemon(options: DaemonOptions): Promise<Daemon> {
       profiles,
       containment,
       registry,
+      clock,
+      ages: new Ages(clock),
+      sightings: new Sightings(clock),
       verifier,
       events: new EventLog(),
       log: options.log,
@@ -129,6 +141,7 @@ export async function start_daemon(options: DaemonOptions): Promise<Daemon> {
       ends: new Map(),
       halted: new AbortController(),
       sweep: Promise.resolve(),
+      host_program: options.host_program ?? HOST_PROGRAM,
       stopping: false,
       request_stop: () => stop_requested.resolve(null),
     };
@@ -176,6 +189,7 @@ export async function start_daemon(options: DaemonOptions): Promise<Daemon> {
       stop_sweeper();
       remove_leftover_groups(services);
       await server.close();
+      await patiently(services, services.sweep);
       for (const link of services.hosts.values()) link.close();
       await registry.settle();
       registry.freeze();
@@ -195,7 +209,16 @@ export async function start_daemon(options: DaemonOptions): Promise<Daemon> {
       // daemon.json leads the next daemon to the hosts, or to a frozen tmux server.
       await lock.release(left > 0 || tmux_left);
     };
-    return { pid: process.pid, socket, workspace, adopted, running, stop_requested: stop_requested.promise, stop };
+    return {
+      services,
+      pid: process.pid,
+      socket,
+      workspace,
+      adopted,
+      running,
+      stop_requested: stop_requested.promise,
+      stop,
+    };
   } catch (error) {
     for (const back of undo.reverse())
       await back().catch((failed) => options.log.error({ error: message_of(failed) }, "undoing a start failed"));

@@ -5,6 +5,7 @@ import type { AgentRecord } from "../contract/agent.ts";
 import type { SupervisorConfig } from "../contract/config.ts";
 import type { HostState } from "../contract/host-state.ts";
 import type { TmuxServer } from "../drivers/tmux.ts";
+import type { Ages, Clock } from "./clock.ts";
 import type { EndUnderWay } from "./ending/end-under-way.ts";
 import type { EventLog } from "./events.ts";
 import type { HostLink } from "./host-link.ts";
@@ -14,6 +15,7 @@ import type { Profiles } from "./profiles/profiles.ts";
 import type { Registry } from "./registry/registry.ts";
 import type { ReportBook } from "./report-book.ts";
 import type { Reports } from "./reports.ts";
+import type { Sightings } from "./sweep/sightings.ts";
 import type { Verifier } from "./verifier.ts";
 
 export interface Services {
@@ -29,6 +31,11 @@ export interface Services {
   /** How agents' processes are kept together on this machine. */
   containment: Containment;
   registry: Registry;
+  /** What time it is for what grows old. */
+  clock: Clock;
+  ages: Ages;
+  /** What the sweeper has seen before, and since when. */
+  sightings: Sightings;
   verifier: Verifier;
   events: EventLog;
   log: Logger;
@@ -52,6 +59,8 @@ export interface Services {
   halted: AbortController;
   /** Resolves when the sweeps that were asked for are over; never rejects. */
   sweep: Promise<unknown>;
+  /** The program that hosts are started with. */
+  host_program: string;
   stopping: boolean;
   /** Asks the daemon to stop. */
   request_stop: () => void;

@@ -43,9 +43,13 @@ export const CRASH_POINTS = [
   "end.file_removed",
   "end.removed",
   "end.receipt_recorded",
+  "leave.journaled",
+  "leave.recorded",
   // The daemon, a sweep
   "sweep.removed",
   "sweep.receipt_amended",
+  "sweep.archive_half_removed",
+  "journal.copied",
   // The host
   "host.listening",
   "host.launch_received",

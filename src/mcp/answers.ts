@@ -32,9 +32,9 @@ const SHAPES: Shapes = {
     workspace: task.workspace,
     task_context: task.task_context,
     agents: {
-      total_spawned: task.agent_records.length,
+      total_spawned: sum(Object.values(task.agents)),
       active: task.agent_records.filter((agent) => !is_ended(agent.status)).length,
-      completed: task.agent_records.filter((agent) => agent.status === "completed").length,
+      completed: task.agents.completed ?? 0,
       by_status: task.agents,
       agents_list: task.agent_records.map(listed),
     },
@@ -77,6 +77,8 @@ const SHAPES: Shapes = {
       : // The time was up: the agent's record instead of its receipt.
         { ...still_runs(answer as unknown as AgentRecord), ended: false },
 };
+
+const sum = (numbers: number[]) => numbers.reduce((total, one) => total + one, 0);
 
 /** What a tool answers, from what the operation answered. */
 export function answer_of(operation: OperationName, answer: unknown, request: Request): Record<string, unknown> {

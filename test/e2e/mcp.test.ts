@@ -120,7 +120,7 @@ describe("an MCP client", () => {
       },
     });
     expect(await mcp.call("list_tasks")).toMatchObject({ success: true, count: 1, tasks: [{ task_id }] });
-    expect(await mcp.call("collect_garbage")).toEqual({ success: true, removed: [], deferred: [] });
+    expect(await mcp.call("collect_garbage")).toEqual({ success: true, removed: [], deferred: [], items: [] });
   });
 
   test("the five files of an agent that reported both ways are deleted by a kill", async () => {

@@ -2,15 +2,15 @@
  * Crashes on purpose: a process of the supervisor dies at a named point (src/faults/crash-point.ts) in the middle of a story, the next daemon
  * takes up what it left, and everything is looked at: who runs, what has a receipt, what is left.
  */
-import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect } from "vitest";
 import type { AgentRecord } from "../../src/contract/agent.ts";
 import { CRASH_POINTS, type CrashPoint } from "../../src/faults/crash-point.ts";
 import { eventually, fixture, TestSupervisor } from "./supervisor.ts";
 
-/** What is done until the point is reached. `exit` ends with an archive, `kill` with deletion. */
-type Story = "kill" | "exit" | "fails" | "adopt" | "exit_unseen" | "host_lost" | "sweep";
+/** What is done until the point is reached. `exit` ends with an archive, `kill` with deletion; in `retire` nothing is kept beyond that. */
+type Story = "kill" | "exit" | "fails" | "adopt" | "exit_unseen" | "host_lost" | "sweep" | "retire";
 const PRINTED = 6 + 20_480;
 
 /** The stories in which a point is passed; each is played once. */
@@ -23,6 +23,7 @@ function stories_of(point: CrashPoint): Story[] {
   if (/^(start|reconcile)\./.test(point)) return ["adopt"];
   if (point === "end.family_ended") return ["host_lost"];
   if (/^end\.file_(copied|archived)$/.test(point)) return ["exit"];
+  if (/^(leave|journal)\.|^sweep\.archive/.test(point)) return ["retire"];
   if (/^sweep\./.test(point)) return ["sweep"];
   return ["kill", "exit"];
 }
@@ -64,7 +65,11 @@ async function crash_at(supervisor: TestSupervisor, point: CrashPoint, story: St
   } else {
     await boot(armed);
     if (story === "fails") await quiet(supervisor.deploy({ command: ["/bin/sleep", "x".repeat(200_000)] }));
-    else if (story === "exit") await quiet(supervisor.deploy({ command: [fixture("prints-and-exits"), "20480"] }));
+    else if (story === "retire") {
+      const agent = await quiet(supervisor.deploy({ command: [fixture("prints-and-exits"), "20480"] }));
+      if (agent) await quiet(supervisor.client.call("wait", { params: { agent: agent.id } }));
+      await quiet(supervisor.client.call("gc", { body: {} }));
+    } else if (story === "exit") await quiet(supervisor.deploy({ command: [fixture("prints-and-exits"), "20480"] }));
     else {
       const agent = await quiet(idles());
       if (agent) await play(supervisor, agent, story);
@@ -128,7 +133,9 @@ async function nothing_is_left(supervisor: TestSupervisor, known: Set<string>, w
   const left = () =>
     readdirSync(supervisor.workspace, { recursive: true, withFileTypes: true })
       .filter(
-        (entry) => !entry.isDirectory() && !/\.gz$|^AGENT_REGISTRY\.json(\.bak)?$|^daemon\.json$/.test(entry.name),
+        (entry) =>
+          !entry.isDirectory() &&
+          !/\.gz$|_receipt\.json$|^receipts\.jsonl$|^AGENT_REGISTRY\.json(\.bak)?$|^daemon\.json$/.test(entry.name),
       )
       .map((entry) => join(entry.parentPath, entry.name));
   // A registry may just be being written, beside its place.
@@ -151,6 +158,7 @@ export const ALL_CASES: CrashCase[] = CRASH_POINTS.flatMap((point) =>
   stories_of(point).map((story) => ({ point, story })),
 );
 
+const NOTHING_IS_KEPT = { retention: { ended_in_registry: 0, max_bytes: 0, receipts_max_bytes: 0 } };
 /** Workspaces in which points are tried side by side. */
 const LANES = 4;
 /** Plays every case. Returns what was not recovered from, in words. */
@@ -162,15 +170,18 @@ export async function crash_at_each(cases: CrashCase[]): Promise<string[]> {
     const known = new Set<string>();
     for (const [index, { point, story }] of queue) {
       const what = `${point} (${story})`;
+      const config = join(supervisor.root, "supervisor.config.json");
       try {
         // The first task is made once in a workspace.
         if (point.startsWith("task.")) {
           await supervisor.dispose();
           supervisor = await TestSupervisor.prepare();
         }
+        if (story === "retire") writeFileSync(config, JSON.stringify(NOTHING_IS_KEPT), { mode: 0o600 });
         await crash_at(supervisor, point, story, join(supervisor.root, `mark-${index}`));
         await nothing_is_left(supervisor, known, what);
         await supervisor.signal_daemon("SIGTERM");
+        rmSync(config, { force: true });
       } catch (error) {
         failures.push(`${what}: ${(error as Error).message}`);
         await supervisor.dispose().catch((again) => failures.push(`${what}: ${(again as Error).message}`));

@@ -61,9 +61,9 @@ export class TestSupervisor {
     readonly env: Record<string, string>,
   ) {}
 
-  /** A workspace with no daemon yet. */
-  static async prepare(): Promise<TestSupervisor> {
-    const root = await realpath(await mkdtemp(join(tmpdir(), "sv-")));
+  /** A workspace with no daemon yet, in a directory of its own below `base`. */
+  static async prepare(base = tmpdir()): Promise<TestSupervisor> {
+    const root = await realpath(await mkdtemp(join(base, "sv-")));
     const env = { PATH: process.env.PATH ?? "", HOME: root, LANG: "C.UTF-8", XDG_RUNTIME_DIR: root, TEST_MARK: root };
     return new TestSupervisor(root, join(root, "ws"), env);
   }
@@ -76,8 +76,8 @@ export class TestSupervisor {
   }
 
   /** Starts the daemon and waits for its ready line. */
-  async boot(args: string[] = [], program = SUPERVISOR): Promise<{ pid: number }> {
-    const child = spawn(process.execPath, [program, "start", "--json", "--workspace", this.workspace, ...args], {
+  async boot(args: string[] = []): Promise<{ pid: number }> {
+    const child = spawn(process.execPath, [SUPERVISOR, "start", "--json", "--workspace", this.workspace, ...args], {
       env: this.env,
       cwd: this.root,
       stdio: ["ignore", "pipe", "pipe"],

@@ -134,7 +134,17 @@ export const agents_operations = {
     path: "/v1/agents",
     description: "Agents, with all=true also those that ended.",
     params: none,
-    query: z.strictObject({ all: flag, task: z.string().optional() }),
+    query: z.strictObject({
+      all: flag,
+      task: z.string().optional(),
+      limit: z.coerce
+        .number()
+        .int()
+        .min(1)
+        .max(100_000)
+        .default(1000)
+        .describe("with all: at most so many of the agents that have left the registry, the newest"),
+    }),
     body: z.unknown(),
     response: z.array(agent_view),
   }),

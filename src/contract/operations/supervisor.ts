@@ -20,6 +20,8 @@ export const supervisor_event = z.object({
     "progress",
     "finding",
     "files_removed",
+    "archives_expired",
+    "task_expired",
     "warning",
   ]),
   agent_id: z.string().nullable(),
@@ -37,6 +39,29 @@ export const file_report = z.object({
   holders: z.array(holder),
   reason: z.string().nullable(),
 });
+/** What the sweeper found: one piece of garbage, or something that looks like it and is left alone. */
+export const garbage_item = z.object({
+  what: z.enum([
+    "deferred_removal",
+    "ended_agent",
+    "expired_archive",
+    "expired_receipts",
+    "expired_task",
+    "orphaned_file",
+    "stale_temporary",
+    "runtime_file",
+    "orphaned_session",
+    "empty_group",
+  ]),
+  path: z.string().describe("the file, directory, session or control group; for ended_agent the agent's id"),
+  why: z.string(),
+  action: z.enum(["remove", "move", "wait", "leave"]),
+  /** `done`; `dry_run`: it would have been; `left`: nothing was to be done now; `failed`: see `error`. */
+  result: z.enum(["done", "dry_run", "left", "failed"]),
+  error: z.string().nullable(),
+});
+export type GarbageItem = z.infer<typeof garbage_item>;
+
 export const health = z.object({
   ok: z.literal(true),
   pid: z.int(),
@@ -78,14 +103,15 @@ export const supervisor_operations = {
   gc: define({
     method: "POST",
     path: "/v1/gc",
-    description: "Try the deferred removals again.",
+    description:
+      "One sweep now: deferred removals are tried again, what is expired or orphaned is removed, and what is left alone is named.",
     params: none,
     query: none,
     body: z.strictObject({ dry_run: z.boolean().default(false).describe("only say what would be removed") }),
     mcp: {
       tool: "collect_garbage",
       description:
-        "Try the removals again that had to wait because somebody held the files. This also happens by itself every minute. Answers {success, removed, deferred}, with the holders of what still waits.",
+        "Sweep now: removals that had to wait are tried again, and expired archives and what belongs to nothing any more are removed. This also happens by itself every few minutes. Answers {success, removed, deferred, items}: deferred with the holders of what still waits, and items [{what, path, why, action, result}], with all that was found. With dry_run nothing is removed.",
       hints: { destructive: true, idempotent: true },
     },
     response: z.object({
@@ -93,6 +119,7 @@ export const supervisor_operations = {
       deferred: z.array(
         z.object({ path: z.string(), verdict: verdict, holders: z.array(holder), reason: z.string().nullable() }),
       ),
+      items: z.array(garbage_item).default([]),
     }),
   }),
   events: define({

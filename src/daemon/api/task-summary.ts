@@ -2,11 +2,11 @@
 
 import { task_context } from "../../contract/operations/tasks.ts";
 import type { Answer } from "../../contract/operations.ts";
+import { count_agents } from "../registry/count-agents.ts";
 import type { Task } from "../registry/registry.ts";
 
 export function summary(task: Task): Answer<"create_task"> {
-  const agents: Record<string, number> = {};
-  for (const agent of task.agents.values()) agents[agent.status] = (agents[agent.status] ?? 0) + 1;
+  const agents = count_agents(task);
   const { task_description, created_at, status, priority } = task.store.data;
   const context = task_context.safeParse(task.store.data.task_context ?? {});
   return {

@@ -8,7 +8,9 @@ import { message_of } from "../../contract/errors.ts";
 import type { CleanupPolicy, EndStep, Receipt } from "../../contract/receipt.ts";
 import { agent_status, type EndCause, final_status, is_ended } from "../../contract/status.ts";
 import { crash_point } from "../../faults/crash-point.ts";
+import { leave_when_many } from "../retention/leave.ts";
 import type { Services } from "../services.ts";
+import { keep_receipt } from "./archived-receipt.ts";
 import { close_agent } from "./close.ts";
 import { EndUnderWay } from "./end-under-way.ts";
 import { find_result, outcome_of } from "./outcome.ts";
@@ -55,6 +57,7 @@ export function end_agent(services: Services, agent: AgentRecord, request: EndRe
   void end.run().finally(() => {
     services.ends.delete(agent.id);
     services.host_states.delete(agent.id);
+    if (services.registry.has(agent)) void leave_when_many(services, services.registry.task_of(agent));
   });
   return answer;
 }
@@ -110,7 +113,8 @@ async function run_end(services: Services, agent: AgentRecord, request: EndReque
     const outcome = outcome_of(agent, ending);
     const failed_result = outcome.decided_by === "result_event";
     const status = final_status(ending.cause, ending.closed?.exit.code ?? null, failed_result);
-    const made = { ...make_receipt(agent, ending, files, status, performance.now() - began), outcome };
+    const ended_at = new Date(services.clock.wall_ms()).toISOString();
+    const made = { ...make_receipt(agent, ending, files, status, performance.now() - began, ended_at), outcome };
     const waits = files.files_deferred.length > 0;
     await registry.advance(
       agent,
@@ -126,6 +130,7 @@ async function run_end(services: Services, agent: AgentRecord, request: EndReque
     return made;
   });
   crash_point("end.receipt_recorded");
+  await keep_receipt(services, agent);
   events.emit({ type: "agent_ended", agent_id: agent.id, message: `${receipt.status}: ${ending.reason}` });
   log.info(
     {

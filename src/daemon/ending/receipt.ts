@@ -10,6 +10,7 @@ export function make_receipt(
   files: RemovedFiles,
   status: AgentStatus,
   total_ms: number,
+  ended_at: string,
 ): Omit<Receipt, "outcome"> {
   const closed = ending.closed;
   const streams = closed?.streams ?? [];
@@ -39,7 +40,7 @@ export function make_receipt(
     cause: ending.cause,
     exit: closed?.exit ?? { code: null, signal: null, at: null },
     signals: closed?.signals ?? [],
-    ended_at: new Date().toISOString(),
+    ended_at,
     amended_at: null,
     notes: [...agent.notes, ...(closed?.notes ?? []), ...uneven],
     containment: closed?.containment ?? agent.containment,

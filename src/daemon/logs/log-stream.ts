@@ -156,6 +156,11 @@ export async function find_log(
   if (await exists(archived)) return { kind: "archive", path: archived };
   const trashed = join(trash_dir(dir), basename(path));
   if (await exists(trashed)) return { kind: "trash", path: trashed };
+  if (agent.receipt?.cleanup.files_archived.includes(archived))
+    throw new SupervisorError(
+      "log_not_found",
+      `the log of ${agent.id} was archived at ${agent.receipt.ended_at}, and its archive is gone: archives are kept for a while only (docs/retention.md)`,
+    );
   throw new SupervisorError(
     "log_not_found",
     `the log of ${agent.id} is gone: ${agent.receipt ? `its files were handled at ${agent.receipt.ended_at} ('supervisor status ${agent.id}' has the receipt)` : "it was not made"}`,

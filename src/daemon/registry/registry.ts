@@ -4,10 +4,12 @@ import { basename } from "node:path";
 import { type AgentRecord, agent_record, REGISTRY_VERSION, type RegistryFile } from "../../contract/agent.ts";
 import { is_errno, message_of, SupervisorError, trouble } from "../../contract/errors.ts";
 import { new_task_id, TASK_ID_PATTERN } from "../../contract/ids.ts";
-import { registry_path, task_dir, task_folders } from "../../contract/paths.ts";
-import { agent_status, type LifecycleEvent, next_status } from "../../contract/status.ts";
+import { journal_path, registry_path, task_dir, task_folders } from "../../contract/paths.ts";
+import { agent_status, is_ended, type LifecycleEvent, next_status } from "../../contract/status.ts";
 import { crash_point } from "../../faults/crash-point.ts";
 import { Lane, no_answer, within } from "../patience.ts";
+import { Journal } from "./journal.ts";
+import { is_taken, look_up } from "./look-up.ts";
 import { recover_agents } from "./recover.ts";
 import { RegistryStore } from "./store.ts";
 
@@ -16,6 +18,8 @@ export interface Task {
   dir: string;
   store: RegistryStore;
   agents: Map<string, AgentRecord>;
+  /** Agents that have ended and left. */
+  journal: Journal;
 }
 
 /** How long reports are gathered before the registry is written, in ms: a write takes 5 to 20, and a person looks no oftener. */
@@ -33,6 +37,8 @@ export class Registry {
   readonly warnings: string[] = [];
   on_warning: (text: string) => void = () => {};
   private frozen = false;
+  /** Agents that are leaving, by departure; none of these rejects. */
+  private readonly departures = new Set<Promise<void>>();
   private making_default: Promise<Task> | null = null;
   /** One at a time: a file system that does not answer holds one call of ours. */
   private readonly making = new Lane(1);
@@ -71,7 +77,10 @@ export class Registry {
   private async load_task(dir: string): Promise<Task> {
     const task_id = basename(dir);
     const { store, source } = await RegistryStore.load(registry_path(dir), empty_registry(dir), this.warn);
+    const journal = await Journal.load(journal_path(dir), this.warn);
     const agents = new Map<string, AgentRecord>();
+    // In both: a crash came between the journal and the registry. It has left.
+    store.data.agents = store.data.agents.filter((raw) => !has_left(journal, raw));
     store.data.agents = store.data.agents.map((raw) => {
       const parsed = agent_record.safeParse(raw);
       const usable = parsed.success && !agents.has(parsed.data.id);
@@ -81,7 +90,10 @@ export class Registry {
     });
     await Promise.all(task_folders(dir).map((folder) => mkdir(folder, { recursive: true, mode: 0o700 })));
     if (source !== "file") {
-      const found = await recover_agents(dir, new Set(agents.keys()));
+      const found = await recover_agents(
+        dir,
+        new Set([...agents.keys(), ...[...journal.entries()].map((one) => one.id)]),
+      );
       for (const agent of found) agents.set(agent.id, agent);
       store.data.agents.push(...found);
       await store.flush().catch((error) => this.warn(`${store.path}: not written yet: ${message_of(error)}`));
@@ -91,7 +103,7 @@ export class Registry {
           : `${store.path}: there is no good copy; the registry was rebuilt from the task's files (${found.length} agents)`,
       );
     }
-    const task = { task_id, dir, store, agents };
+    const task = { task_id, dir, store, agents, journal };
     this.tasks.set(task_id, task);
     return task;
   }
@@ -150,7 +162,8 @@ export class Registry {
   ): Promise<Task> {
     const data = { ...empty_registry(dir), task_description: description, created_at: now.toISOString(), ...extra };
     const store = await RegistryStore.create(registry_path(dir), data, this.warn);
-    const task = { task_id, dir, store, agents: new Map() };
+    const journal = await Journal.load(journal_path(dir), this.warn);
+    const task = { task_id, dir, store, agents: new Map(), journal };
     this.tasks.set(task_id, task);
     return task;
   }
@@ -177,22 +190,35 @@ export class Registry {
     return [...this.tasks.values()].flatMap((task) => [...task.agents.values()]);
   }
 
-  /** The agent with this id, or the only one whose id begins so. */
+  /**
+   * The agent with this id, or the only one whose id begins so, as far as it is in the registry. `agent_not_running` for one that has ended and
+   * left it: `recall` has those.
+   */
   find(id_or_prefix: string): AgentRecord {
-    const all = this.agents();
-    const exact = all.find((agent) => agent.id === id_or_prefix);
-    if (exact) return exact;
-    const fits = all.filter((agent) => agent.id.startsWith(id_or_prefix));
-    if (fits.length === 1) return fits[0] as AgentRecord;
-    if (fits.length === 0)
-      throw new SupervisorError("agent_not_found", `no agent ${id_or_prefix}; 'supervisor ps --all' shows them`);
-    throw new SupervisorError(
-      "ambiguous_agent",
-      `${id_or_prefix} fits ${fits.length} agents (${fits
-        .slice(0, 3)
-        .map((one) => one.id)
-        .join(", ")}); type more of the id`,
-    );
+    const found = look_up(this.tasks.values(), id_or_prefix);
+    if ("agent" in found) return found.agent;
+    throw new SupervisorError("agent_not_running", `${found.left.id} is ${found.left.status}`);
+  }
+
+  /** As `find`, and those that have ended and left the registry, read from their journal. Such a record is a copy: it cannot be changed. */
+  async recall(id_or_prefix: string): Promise<AgentRecord> {
+    const found = look_up(this.tasks.values(), id_or_prefix);
+    if ("agent" in found) return found.agent;
+    const record = await this.record_of(found.task, found.left.id);
+    if (!record)
+      throw new SupervisorError("agent_not_found", `the receipt of ${found.left.id} is not in its journal any more`);
+    return record;
+  }
+
+  /** The record of an agent that has left, or null. */
+  async record_of(task: Task, agent_id: string): Promise<AgentRecord | null> {
+    const record = await task.journal.read(agent_id);
+    return record && { ...record, task_id: task.task_id };
+  }
+
+  /** True when an agent that is known has this short id: sockets and control groups are named by it. */
+  is_taken(short_id: string): boolean {
+    return is_taken(this.tasks.values(), short_id);
   }
 
   /** False for an agent whose deploy was undone. */
@@ -202,6 +228,9 @@ export class Registry {
 
   task_of(agent: AgentRecord): Task {
     for (const task of this.tasks.values()) if (task.agents.get(agent.id) === agent) return task;
+    // It has left the registry.
+    const task = is_ended(agent.status) ? this.tasks.get(String(agent.task_id)) : undefined;
+    if (task?.journal.get(agent.id)) return task;
     throw new SupervisorError("internal", `${agent.id} belongs to no task`);
   }
 
@@ -218,6 +247,37 @@ export class Registry {
     task.agents.delete(agent.id);
     task.store.data.agents = task.store.data.agents.filter((one) => one !== agent);
     await task.store.flush();
+  }
+
+  /**
+   * Ended agents leave the registry for their task's journal. On the disk in one of the two at every moment; when it is in both after a crash,
+   * the journal counts. Resolves when both are on the disk.
+   */
+  depart(task: Task, leaving: readonly AgentRecord[]): Promise<void> {
+    const departure = this.move_out(task, leaving);
+    const settled = departure
+      .catch(() => undefined /* told to who asked */)
+      .finally(() => this.departures.delete(settled));
+    this.departures.add(settled);
+    return departure;
+  }
+
+  private async move_out(task: Task, leaving: readonly AgentRecord[]): Promise<void> {
+    const agents = leaving.filter((one) => task.agents.get(one.id) === one);
+    if (agents.length === 0 || this.frozen) return;
+    for (const agent of agents) agent.task_id = task.task_id;
+    await task.journal.append(agents);
+    crash_point("leave.journaled");
+    const gone = new Set<unknown>(agents);
+    for (const agent of agents) task.agents.delete(agent.id);
+    task.store.data.agents = task.store.data.agents.filter((one) => !gone.has(one));
+    await task.store.flush();
+    crash_point("leave.recorded");
+  }
+
+  /** Forgets a task whose files are being removed. */
+  forget_task(task: Task): void {
+    this.tasks.delete(task.task_id);
   }
 
   /** From now on every change is refused (`daemon_stopping`): the workspace is about to be another daemon's. */
@@ -244,8 +304,9 @@ export class Registry {
     );
   }
 
-  /** Writes what was only noted. For the end of the daemon. */
+  /** Writes what was only noted, and waits for agents that are leaving. For the end of the daemon. */
   async settle(): Promise<void> {
+    await Promise.all(this.departures);
     await Promise.all([...this.noted.keys()].map((store) => this.write_notes(store)));
   }
 
@@ -286,6 +347,12 @@ export class Registry {
       });
     }
   }
+}
+
+/** True for an entry whose agent is in the journal. */
+function has_left(journal: Journal, raw: unknown): boolean {
+  const id = (raw as { id?: unknown } | null)?.id;
+  return typeof id === "string" && journal.get(id) !== undefined;
 }
 
 function empty_registry(dir: string): RegistryFile {

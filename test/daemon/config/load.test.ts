@@ -2,6 +2,7 @@ import { chown, mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { supervisor_config } from "../../../src/contract/config.ts";
 import { load_config } from "../../../src/daemon/config/load.ts";
 import { make_profiles } from "../../../src/daemon/profiles/profiles.ts";
 
@@ -23,10 +24,10 @@ const user = (text: string, ending = "yaml") => writeFile(join(dir, "user", `con
 
 describe("a config", () => {
   test("that is nowhere, or empty, is the default", async () => {
-    expect(await load()).toEqual({ config: { profiles: {} }, files: [] });
+    expect(await load()).toEqual({ config: supervisor_config.parse({}), files: [] });
     await project("");
     await user("# nothing yet\n");
-    expect((await load()).config).toEqual({ profiles: {} });
+    expect((await load()).config).toEqual(supervisor_config.parse({}));
   });
 
   test("of the project wins over the user's, key by key, and both over what is shipped", async () => {
@@ -96,7 +97,7 @@ describe("a config", () => {
     await expect(load()).rejects.toThrow(/belongs to another user/);
     // In a project of the same stranger it is the project's own.
     await chown(join(dir, "project"), 12345, 12345);
-    expect((await load()).config).toEqual({ profiles: {} });
+    expect((await load()).config).toEqual(supervisor_config.parse({}));
   });
 
   test.each([

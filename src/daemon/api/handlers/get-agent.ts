@@ -7,7 +7,7 @@ import type { Handler } from "../handler.ts";
 import { view } from "../view.ts";
 
 export const get_agent: Handler<"get_agent"> = async (services, { params }) => {
-  const agent = services.registry.find(params.agent);
+  const agent = await services.registry.recall(params.agent);
   return { ...view(services, agent), usage: usage_of(services, agent) };
 };
 

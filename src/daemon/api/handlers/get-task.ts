@@ -1,6 +1,10 @@
 import { open_book } from "../../open-book.ts";
+import { departed } from "../../retention/departed.ts";
 import type { Handler } from "../handler.ts";
 import { summary } from "../task-summary.ts";
+
+/** How many agents that have left the registry are shown, the newest; `agents` counts all. An answer of thousands helps nobody. */
+const RECORDS = 200;
 
 export const get_task: Handler<"get_task"> = async (services, { params }) => {
   const task = services.registry.task(params.task);
@@ -11,5 +15,6 @@ export const get_task: Handler<"get_task"> = async (services, { params }) => {
     total_progress_entries: progress.total,
     total_findings: findings.total,
   };
-  return { ...summary(task), agent_records: [...task.agents.values()], reports };
+  const gone = await departed(services, [task], RECORDS);
+  return { ...summary(task), agent_records: [...gone, ...task.agents.values()], reports };
 };

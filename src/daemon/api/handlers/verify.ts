@@ -2,4 +2,4 @@ import { verify_agents } from "../../verify-agents.ts";
 import type { Handler } from "../handler.ts";
 
 export const verify: Handler<"verify"> = async (services, { body }) =>
-  verify_agents(services, body.agent ? [services.registry.find(body.agent)] : services.registry.agents());
+  verify_agents(services, body.agent ? [await services.registry.recall(body.agent)] : services.registry.agents());

@@ -6,7 +6,7 @@ import type { Services } from "../../services.ts";
 import type { Handler } from "../handler.ts";
 
 export const wait: Handler<"wait"> = async (services, { params, query }, signal) => {
-  const agent = services.registry.find(params.agent);
+  const agent = await services.registry.recall(params.agent);
   if (is_foreign(agent) && is_ended(agent.status) && !agent.receipt)
     throw new SupervisorError(
       "agent_not_ours",
@@ -23,12 +23,12 @@ export const wait: Handler<"wait"> = async (services, { params, query }, signal)
 /** The agent's receipt, once there is one. */
 async function ended(services: Services, agent: AgentRecord, signal: AbortSignal) {
   await services.deploys.get(agent.id);
+  if (agent.receipt) return agent.receipt;
   if (!services.registry.has(agent))
     throw new SupervisorError(
       "agent_not_found",
       `${agent.id} was not deployed after all; there is nothing to wait for`,
     );
-  if (agent.receipt) return agent.receipt;
   return new Promise<NonNullable<AgentRecord["receipt"]>>((resolve, reject) => {
     const stop = services.events.listen((event) => {
       if (event.type !== "agent_ended" || event.agent_id !== agent.id || !agent.receipt) return;

@@ -1,0 +1,46 @@
+/** Finds an agent by its id, or the beginning of it, in registries and journals alike. */
+import type { AgentRecord } from "../../contract/agent.ts";
+import { SupervisorError } from "../../contract/errors.ts";
+import type { Entry, Journal } from "./journal.ts";
+
+/** Where agents are: a task. */
+interface Place {
+  agents: ReadonlyMap<string, AgentRecord>;
+  journal: Journal;
+}
+
+/** In the registry, or where it has left to. */
+export type Found<T> = { agent: AgentRecord } | { task: T; left: Entry };
+
+/** The agent with this id, or the only one whose id begins so. Throws `agent_not_found` or `ambiguous_agent`. */
+export function look_up<T extends Place>(tasks: Iterable<T>, id_or_prefix: string): Found<T> {
+  const fits: ({ id: string } & Found<T>)[] = [];
+  for (const task of tasks) {
+    const agent = task.agents.get(id_or_prefix);
+    if (agent) return { agent };
+    const left = task.journal.get(id_or_prefix);
+    if (left) return { task, left };
+    for (const one of task.agents.values()) if (one.id.startsWith(id_or_prefix)) fits.push({ id: one.id, agent: one });
+    for (const one of task.journal.entries())
+      if (one.id.startsWith(id_or_prefix)) fits.push({ id: one.id, task, left: one });
+  }
+  const [only] = fits;
+  if (only && fits.length === 1) return only;
+  if (!only) throw new SupervisorError("agent_not_found", `no agent ${id_or_prefix}; 'supervisor ps --all' shows them`);
+  throw new SupervisorError(
+    "ambiguous_agent",
+    `${id_or_prefix} fits ${fits.length} agents (${fits
+      .slice(0, 3)
+      .map((one) => one.id)
+      .join(", ")}); type more of the id`,
+  );
+}
+
+/** True when an agent that is known has this short id. */
+export function is_taken(tasks: Iterable<Place>, short_id: string): boolean {
+  for (const { agents, journal } of tasks) {
+    for (const id of agents.keys()) if (id.endsWith(short_id)) return true;
+    for (const { id } of journal.entries()) if (id.endsWith(short_id)) return true;
+  }
+  return false;
+}

@@ -1,0 +1,41 @@
+/**
+ * Receipts in the journals that are too old, or too much, the oldest first. After the archives: a receipt is kept as long as there is anything
+ * of its agent, except that the size of all journals has a bound of its own (an archive has its receipt beside it). An agent whose files were
+ * kept in place, or left alone, is never forgotten: nobody could tell whose they are.
+ */
+import type { Entry } from "../registry/journal.ts";
+import type { Task } from "../registry/registry.ts";
+import type { Sweep } from "./sweep.ts";
+
+const DAY_MS = 86_400_000;
+
+export async function expired_receipts(sweep: Sweep): Promise<void> {
+  const { registry, config, ages } = sweep.services;
+  const { days, receipts_max_bytes } = config.retention;
+  const all = [...registry.tasks.values()].flatMap((task) =>
+    [...task.journal.entries()].map((entry) => ({ task, entry })),
+  );
+  let total = all.reduce((sum, { entry }) => sum + entry.length + 1, 0);
+  const expired = new Map<Task, { old: Entry[]; excess: Entry[] }>();
+  for (const { task, entry } of all.sort((a, b) => a.entry.ended_ms - b.entry.ended_ms)) {
+    if (entry.kept) continue;
+    const lists = expired.get(task) ?? { old: [], excess: [] };
+    const found = { what: "expired_receipts", path: `${task.journal.path}#${entry.id}`, why: "" } as const;
+    if (total > receipts_max_bytes) lists.excess.push(entry);
+    else if (
+      ages.age_of(entry.ended_ms) >= days * DAY_MS &&
+      !sweep.archived.has(`${task.task_id}/${entry.id}`) &&
+      sweep.is_known_long(found)
+    )
+      lists.old.push(entry);
+    else continue;
+    total -= entry.length + 1;
+    expired.set(task, lists);
+  }
+  for (const [task, { old, excess }] of expired) {
+    const why = `${old.length} receipts are older than ${days} days, ${excess.length} are over ${receipts_max_bytes} bytes in all`;
+    await sweep.dispose({ what: "expired_receipts", path: task.journal.path, why }, () =>
+      task.journal.forget([...old, ...excess].map((one) => one.id)),
+    );
+  }
+}

@@ -1,0 +1,107 @@
+import { appendFileSync, mkdtempSync, readFileSync, realpathSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { type AgentRecord, agent_record } from "../../../src/contract/agent.ts";
+import { Journal } from "../../../src/daemon/registry/journal.ts";
+
+let dir: string;
+let path: string;
+let warnings: string[];
+beforeEach(() => {
+  dir = realpathSync(mkdtempSync(join(tmpdir(), "journal-")));
+  path = join(dir, "receipts.jsonl");
+  warnings = [];
+});
+afterEach(() => rmSync(dir, { recursive: true }));
+
+const load = () => Journal.load(path, (text) => warnings.push(text));
+const agent = (number: number, prompt = ""): AgentRecord =>
+  agent_record.parse({
+    id: `agent-000000-${number.toString(16).padStart(6, "0")}`,
+    status: "completed",
+    cookie: "x",
+    prompt,
+    ended_at: new Date(number * 1000).toISOString(),
+  });
+const ids = (journal: Journal) => [...journal.entries()].map((one) => one.id);
+const lines = () => readFileSync(path, "utf8").split("\n").filter(Boolean);
+
+describe("a journal", () => {
+  test("gives back what was appended, also after a restart, and holds no descriptor", async () => {
+    const journal = await load();
+    const all = [1, 2, 3].map((number) => agent(number, "é\n".repeat(number)));
+    await journal.append(all.slice(0, 2));
+    await journal.append(all.slice(2));
+    for (const one of [journal, await load()]) {
+      expect(await Promise.all(all.map(({ id }) => one.read(id)))).toEqual(all);
+      expect(await one.read("agent-000000-ffffff")).toBeNull();
+    }
+  });
+
+  test("takes an agent once", async () => {
+    const journal = await load();
+    await journal.append([agent(1)]);
+    await journal.append([agent(1), agent(2)]);
+    expect(lines()).toHaveLength(2);
+  });
+
+  test("loses its last line when that was cut short, and no other; the next one is not glued to it", async () => {
+    await (await load()).append([agent(1), agent(2)]);
+    const whole = readFileSync(path);
+    writeFileSync(path, whole.subarray(0, whole.length - 10));
+    const journal = await load();
+    expect(ids(journal)).toEqual([agent(1).id]);
+    await journal.append([agent(2), agent(3)]);
+    expect(ids(await load())).toEqual([agent(1).id, agent(2).id, agent(3).id]);
+    expect(await journal.read(agent(3).id)).toEqual(agent(3));
+    expect(lines()).toHaveLength(3);
+  });
+
+  test("says when lines are no receipts, and reads the others", async () => {
+    await (await load()).append([agent(1)]);
+    appendFileSync(path, "not a receipt\n");
+    const journal = await load();
+    await journal.append([agent(2)]);
+    expect(ids(await load())).toEqual([agent(1).id, agent(2).id]);
+    expect(warnings[0]).toContain("1 lines are no receipts");
+  });
+
+  test("finds its agents again when somebody writes into the file", async () => {
+    const journal = await load();
+    await journal.append([agent(1), agent(2)]);
+    writeFileSync(path, `\n${readFileSync(path, "utf8")}`);
+    expect(await journal.read(agent(2).id)).toEqual(agent(2));
+    await journal.append([agent(3)]);
+    expect(await journal.read(agent(3).id)).toEqual(agent(3));
+  });
+
+  test("forgets agents, and its file is never more than twice what it remembers", async () => {
+    const journal = await load();
+    const all = Array.from({ length: 100 }, (_, number) => agent(number + 1));
+    await journal.append(all);
+    const full = journal.bytes;
+    for (const one of all.slice(0, 90)) {
+      await journal.forget([one.id]);
+      const wanted = [...journal.entries()].reduce((sum, entry) => sum + entry.length + 1, 0);
+      expect(readFileSync(path).length).toBe(journal.bytes);
+      expect(journal.bytes).toBeLessThanOrEqual(2 * wanted);
+    }
+    expect(journal.bytes).toBeLessThan(full / 4);
+    expect(await Promise.all(all.slice(90).map(({ id }) => journal.read(id)))).toEqual(all.slice(90));
+    await journal.append([agent(101)]);
+    expect(await (await load()).read(agent(101).id)).toEqual(agent(101));
+  });
+
+  test("is not read or written through a link", async () => {
+    const elsewhere = join(dir, "elsewhere");
+    writeFileSync(elsewhere, "");
+    symlinkSync(elsewhere, path);
+    await expect(load()).rejects.toMatchObject({ code: "out_of_place" });
+    rmSync(path);
+    const journal = await load();
+    symlinkSync(elsewhere, path);
+    await expect(journal.append([agent(1)])).rejects.toThrow();
+    expect(readFileSync(elsewhere, "utf8")).toBe("");
+  });
+});
