@@ -20,6 +20,7 @@ import { profiles_command } from "./commands/profiles.ts";
 import { progress_command } from "./commands/progress.ts";
 import { ps_command } from "./commands/ps.ts";
 import { send_command } from "./commands/send.ts";
+import { set_command } from "./commands/set.ts";
 import { start_command } from "./commands/start.ts";
 import { status_command } from "./commands/status.ts";
 import { stop_command } from "./commands/stop.ts";
@@ -81,6 +82,7 @@ const COMMANDS = [
   logs_command,
   attach_command,
   send_command,
+  set_command,
   wait_command,
   kill_command,
   progress_command,

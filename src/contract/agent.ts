@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { cgroup_ref, containment_mode, limits, NO_LIMITS } from "./containment.ts";
+import { log_limit, NO_LOG_LIMIT } from "./log-limit.ts";
 import { cleanup_policy, closed_report, end_step, exit_status, process_ref, receipt, result_said } from "./receipt.ts";
 import { end_cause } from "./status.ts";
 
@@ -92,6 +93,7 @@ export const agent_record = z.looseObject({
   /** What holds the agent's output up while it waits (a full disk: which file, and why), or null. */
   stalled: z.string().nullable().default(null),
   limits: limits.default(NO_LIMITS),
+  log_limit: log_limit.default(NO_LOG_LIMIT),
   /** The agent's control groups: first those that are planned, then those it was started in. */
   cgroups: z.array(cgroup_ref).default([]),
   containment: containment_mode.default("cookie"),

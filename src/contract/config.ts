@@ -3,6 +3,7 @@
  * one key here, with a strict object and defaults of its own; the daemon has it in `services.config`.
  */
 import { z } from "zod";
+import { log_full, log_max_bytes } from "./log-limit.ts";
 import { PROFILE_NAME_PATTERN, profile_settings } from "./profile.ts";
 
 /** How long what is over is kept. Sizes in bytes. */
@@ -39,6 +40,13 @@ const retention = z.strictObject({
     .describe("after how many minutes an ended agent leaves the registry in any case"),
 });
 
+const logs = z.strictObject({
+  max_bytes: log_max_bytes.nullable().default(null).describe("at most so many bytes in one log file; null: no limit"),
+  full: log_full
+    .default("rotate")
+    .describe("what happens then: `rotate` begins a new file at a line's end, `pause` makes the agent wait"),
+});
+
 export const supervisor_config = z.strictObject({
   retention: retention
     .default(() => retention.parse({}))
@@ -50,6 +58,7 @@ export const supervisor_config = z.strictObject({
     )
     .default({})
     .describe("profiles by name: new ones, and changes to shipped ones"),
+  logs: logs.default(() => logs.parse({})).describe("how large agents' logs may grow; a deploy may say otherwise"),
 });
 export type SupervisorConfig = z.infer<typeof supervisor_config>;
 

@@ -1,6 +1,7 @@
 import { z } from "zod";
 import { agent_mode, stdout_kind } from "./agent.ts";
 import { cgroup_ref, limits } from "./containment.ts";
+import { log_limit, log_max_bytes } from "./log-limit.ts";
 import { cleanup_policy, closed_report, process_ref } from "./receipt.ts";
 import { end_cause } from "./status.ts";
 
@@ -32,6 +33,8 @@ export const launch_spec = z.object({
   /** The control groups to make for the agent and to start it in. Absent in specs of older daemons. */
   cgroups: z.array(cgroup_ref).optional(),
   limits: limits.optional(),
+  /** Absent in specs of older daemons: no limit. */
+  log_limit: log_limit.optional(),
   /** The agent's registry entry as it is at the launch; it has no environment. The host only keeps it, for a daemon whose registry was lost. */
   record: z.record(z.string(), z.unknown()),
 });
@@ -98,6 +101,8 @@ export const host_request = z.discriminatedUnion("type", [
   }),
   z.object({ type: z.literal("input"), id: z.int(), data: z.string() }),
   z.object({ type: z.literal("release"), id: z.int() }),
+  /** Another limit for every log. Hosts that do not know it say so. */
+  z.object({ type: z.literal("log_limit"), id: z.int(), max_bytes: log_max_bytes.nullable() }),
   pane_request,
 ]);
 export type HostRequest = z.infer<typeof host_request>;
@@ -110,6 +115,8 @@ export const host_message = z.union([
   z.object({ event: z.literal("launch_failed"), reason: z.string() }),
   z.object({ event: z.literal("exited"), code: z.int().nullable(), signal: z.string().nullable(), at: z.string() }),
   z.object({ event: z.literal("ending"), cause: end_cause }),
+  /** A full part of the log of this role got this number. */
+  z.object({ event: z.literal("rotated"), role: z.string(), number: z.int().positive() }),
   z.object({ event: z.literal("stalled"), reason: z.string().nullable() }),
   /** Since protocol 2. */
   z.object({ event: z.literal("pane"), state: pane_state }),

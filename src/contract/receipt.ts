@@ -47,6 +47,8 @@ export const stream_account = z.object({
   path: z.string(),
   bytes_read: z.int().nonnegative(),
   bytes_written: z.int().nonnegative(),
+  /** Full parts that were rotated away; what they have is counted in `bytes_written`. */
+  segments: z.int().nonnegative().default(0),
 });
 export type StreamAccount = z.infer<typeof stream_account>;
 

@@ -41,7 +41,7 @@ const PROMPT_EXCERPT = 200;
 
 /** Begins an agent. Resolves when it runs (or has already ended again); rejects with everything undone. */
 export async function deploy(services: Services, asked: DeployRequest): Promise<AgentRecord> {
-  const request = plan_deploy(services.profiles, asked);
+  const request = plan_deploy(services.profiles, services.config.logs, asked);
   await check_program(request);
   check_limits(services.containment, limits_of(request));
   const { registry } = services;
@@ -201,6 +201,7 @@ function new_agent(services: Services, task: Task, request: DeployPlan, parent: 
     cleanup: request.cleanup,
     cookie: randomBytes(16).toString("hex"),
     limits: limits_of(request),
+    log_limit: request.log_limit,
     task_id: task.task_id,
   });
 }
@@ -238,6 +239,7 @@ function deploy_log(agent: AgentRecord) {
     started_at,
     tracked_files,
     limits,
+    log_limit,
     cgroups,
     tmux_session,
     cookie,
@@ -259,6 +261,7 @@ function deploy_log(agent: AgentRecord) {
     started_at,
     tracked_files,
     limits,
+    log_limit,
     cgroups,
     tmux_session,
     cookie,
@@ -296,6 +299,7 @@ function launch_spec(services: Services, task: Task, agent: AgentRecord, request
     cleanup: agent.cleanup,
     cgroups: agent.cgroups,
     limits: agent.limits,
+    log_limit: agent.log_limit,
     record: { ...agent },
   };
 }

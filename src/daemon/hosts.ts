@@ -7,6 +7,7 @@ import type { ClosedReport } from "../contract/receipt.ts";
 import type { EndCause } from "../contract/status.ts";
 import { end_agent } from "./ending/end.ts";
 import type { HostLink } from "./host-link.ts";
+import { note_rotation } from "./segments.ts";
 import type { Services } from "./services.ts";
 
 /** A handler that turns a host's events into the supervisor's. */
@@ -25,6 +26,10 @@ export function forward_events(services: Services, agent_id: string): (event: Ho
         { agent_id, reason: event.reason },
         event.reason ? "the agent's output is held up" : "the agent's output goes on",
       );
+    }
+    if (event.event === "rotated") {
+      const agent = services.registry.agents().find((one) => one.id === agent_id);
+      if (agent) void note_rotation(services, agent);
     }
     if (event.event === "exited")
       services.events.emit({ type: "agent_exited", agent_id, message: event.signal ?? `exit code ${event.code}` });

@@ -5,6 +5,7 @@ import { Socket } from "node:net";
 import { make_limited_group, remove_groups } from "../containment/groups.ts";
 import type { CgroupRef, Limits } from "../contract/containment.ts";
 import type { LaunchSpec, PaneRequest } from "../contract/host-protocol.ts";
+import type { LogLimit } from "../contract/log-limit.ts";
 import type { ProcessRef } from "../contract/receipt.ts";
 import { crash_point } from "../faults/crash-point.ts";
 import { type Launched, launch, open_stdout_pipe } from "./launch.ts";
@@ -14,6 +15,7 @@ import { PlainView } from "./plain-view.ts";
 import { open_terminal, type Terminal } from "./terminal.ts";
 import { View } from "./view.ts";
 
+const NO_LIMIT: LogLimit = { max_bytes: null, full: "rotate" };
 /** The size of a terminal that nobody looks at. Wide, so that programs which wrap their output seldom do. */
 const DEFAULT_SIZE: [number, number] = [200, 50];
 
@@ -34,6 +36,10 @@ export interface Agent {
   bytes_read(): number;
   bytes_written(): number;
   stalled(): string | null;
+  /** Another limit for its logs; null for none. */
+  set_log_max(max_bytes: number | null): void;
+  /** It is being ended: no limit holds its output up any more. */
+  lift_log_limit(): void;
   /** Gives the terminal's last descriptors back. */
   dispose(): void;
 }
@@ -42,6 +48,8 @@ export interface AgentOptions {
   /** Where the named pipe for stdout may be made, for a moment. */
   fifo: string;
   on_stall(reason: string | null): void;
+  /** A full part of a log got this number. */
+  on_rotated(role: string, number: number): void;
   /** The pane's terminal hung up. */
   on_hang_up(): void;
 }
@@ -73,8 +81,12 @@ export async function start_agent(spec: LaunchSpec, options: AgentOptions): Prom
       told = stalled();
       options.on_stall(told);
     };
-    const open_log = async (path: string) => {
-      const log = await LogFile.open(path, tell_stall);
+    const open_log = async (role: string, path: string) => {
+      const log = await LogFile.open(path, {
+        limit: spec.log_limit ?? NO_LIMIT,
+        on_stall: tell_stall,
+        on_rotated: (number) => options.on_rotated(role, number),
+      });
       logs.push(log);
       crash_point("host.log_opened");
       undo.push(
@@ -90,7 +102,7 @@ export async function start_agent(spec: LaunchSpec, options: AgentOptions): Prom
     };
     const on_terminal = showing(spec.mode === "interactive");
     const piped = spec.stdout === "pipe" && spec.terminal_log !== null;
-    const main_log = await open_log(spec.log_file);
+    const main_log = await open_log("log_file", spec.log_file);
     const outputs: Output[] = [];
     let fifo_path: string | null = null;
     let unlink_fifo = async () => {};
@@ -99,7 +111,7 @@ export async function start_agent(spec: LaunchSpec, options: AgentOptions): Prom
       unlink_fifo = fifo.unlink;
       fifo_path = options.fifo;
       undo.push(fifo.unlink);
-      const terminal_log = await open_log(spec.terminal_log as string);
+      const terminal_log = await open_log("terminal_log", spec.terminal_log as string);
       const source = new Socket({ fd: fifo.fd, readable: true, writable: false });
       undo.push(() => source.destroy());
       outputs.push(
@@ -162,6 +174,12 @@ export async function start_agent(spec: LaunchSpec, options: AgentOptions): Prom
       bytes_read: () => outputs.reduce((sum, one) => sum + one.account.bytes_read, 0),
       bytes_written: () => outputs.reduce((sum, one) => sum + one.account.bytes_written, 0),
       stalled,
+      set_log_max: (max_bytes) => {
+        for (const log of logs) log.set_max_bytes(max_bytes);
+      },
+      lift_log_limit: () => {
+        for (const log of logs) log.lift();
+      },
       dispose: () => {
         view.close();
         closeSync(slave_fd);

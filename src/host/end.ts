@@ -24,6 +24,8 @@ export interface Ended {
 /** Ends the agent. Resolves with the report when every byte is in its file and every file is closed. */
 export async function end_agent(agent: Agent, options: EndOptions): Promise<Ended> {
   const { spec, outputs } = agent;
+  // What it prints in its handlers is output like any other, and must not wait for room that nobody makes.
+  agent.lift_log_limit();
   const family = {
     leader: agent.process,
     cookie: spec.cookie,

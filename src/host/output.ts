@@ -48,7 +48,13 @@ export class Output {
 
   get account(): StreamAccount {
     const { name, log } = this.options;
-    return { name, path: log.path, bytes_read: this.bytes_read, bytes_written: log.bytes_written };
+    return {
+      name,
+      path: log.path,
+      bytes_read: this.bytes_read,
+      bytes_written: log.bytes_written,
+      segments: log.segments,
+    };
   }
 
   /** Everything that the kernel still holds goes into the log; afterwards nothing is read any more. */

@@ -84,6 +84,7 @@ export async function run_host(options: HostOptions): Promise<void> {
       agent = await start_agent(spec, {
         fifo: `${options.socket}.out`,
         on_stall: (reason) => control.send({ event: "stalled", reason }),
+        on_rotated: (role, number) => control.send({ event: "rotated", role, number }),
         on_hang_up: () => void judge_hang_up(),
       });
       phase = "running";
@@ -187,6 +188,8 @@ export async function run_host(options: HostOptions): Promise<void> {
         return end(request.cause, request.grace_ms, request.signal as NodeJS.Signals);
       case "input":
         return { accepted: agent?.type(Buffer.from(request.data)) ?? false };
+      case "log_limit":
+        return agent?.set_log_max(request.max_bytes);
       case "pane":
         return move_view(request);
       case "release":

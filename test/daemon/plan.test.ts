@@ -5,7 +5,11 @@ import { plan_deploy } from "../../src/daemon/profiles/plan.ts";
 
 const CALLER = { PATH: "/bin", SECRET: "s", TERM: "x", TMUX: "x", TMUX_PANE: "x", STY: "x", COLUMNS: "7", LINES: "7" };
 const planned = (request: object) =>
-  plan_deploy(new Map(), deploy_request.parse({ command: ["true"], cwd: "/", caller_env: CALLER, ...request })).env;
+  plan_deploy(
+    new Map(),
+    { max_bytes: null, full: "rotate" },
+    deploy_request.parse({ command: ["true"], cwd: "/", caller_env: CALLER, ...request }),
+  ).env;
 
 test("the caller's terminal, and what makes the caller an agent, do not reach an agent; all else does", () => {
   expect(planned({ caller_env: { ...CALLER, SUPERVISOR_AGENT_ID: "me", SUPERVISOR_COOKIE: "mine" } })).toEqual({

@@ -49,6 +49,7 @@ export async function live_on_paper(one: InProcess, cleanup: "archive" | "delete
       path: tracked_files.log_file as string,
       bytes_read: PRINTED.length,
       bytes_written: PRINTED.length,
+      segments: 0,
     },
   ];
   const ending: Ending = {

@@ -28,6 +28,8 @@ interface Options {
   cleanup?: "delete" | "archive" | "keep";
   mcp: boolean;
   wait: boolean;
+  logMax?: number;
+  logFull?: "rotate" | "pause";
   memoryMax?: number;
   pidsMax?: number;
   cpuMax?: number;
@@ -62,6 +64,13 @@ export function deploy_command(program: Command, context: Context): void {
         "--cleanup <policy>",
         "what becomes of its files when it ends by itself (default: archive, or the profile's)",
       ).choices(["delete", "archive", "keep"]),
+    )
+    .option("--log-max <size>", "at most so much in one log file, such as 100M (default: the config's)", size)
+    .addOption(
+      new Option(
+        "--log-full <what>",
+        "then begin a new file at a line's end, or make it wait (default: rotate)",
+      ).choices(["rotate", "pause"]),
     )
     .option("--memory-max <size>", "at most so much memory for all its processes, such as 2G", size)
     .option("--pids-max <count>", "at most so many processes and threads", whole_number)
@@ -107,6 +116,8 @@ async function request_of(
     stdout: options.stdout,
     grace_ms: options.grace,
     cleanup: options.cleanup,
+    log_max_bytes: options.logMax,
+    log_full: options.logFull,
     memory_max: options.memoryMax,
     pids_max: options.pidsMax,
     cpu_max: options.cpuMax,

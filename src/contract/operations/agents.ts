@@ -4,6 +4,7 @@ import { agent_mode, agent_record, stdout_kind } from "../agent.ts";
 import { usage } from "../containment.ts";
 import { host_state } from "../host-state.ts";
 import { AGENT_TYPE_PATTERN, TASK_ID_PATTERN } from "../ids.ts";
+import { log_full, log_max_bytes } from "../log-limit.ts";
 import { cleanup_policy, receipt } from "../receipt.ts";
 import { agent_params, agent_tool, define, flag, none } from "./define.ts";
 
@@ -76,6 +77,12 @@ export const deploy_request = z.strictObject({
   memory_max: z.int().min(1).optional().describe("at most so much memory, in bytes, for all its processes"),
   pids_max: z.int().min(1).optional().describe("at most so many processes and threads"),
   cpu_max: z.number().min(0.01).max(100_000).optional().describe("at most so many cores of CPU time"),
+  log_max_bytes: log_max_bytes
+    .optional()
+    .describe("at most so many bytes in one log file (default: the config's logs.max_bytes)"),
+  log_full: log_full
+    .optional()
+    .describe("what happens then: rotate (the default) begins a new file at a line's end, pause makes the agent wait"),
   /** Makes the file of SUPERVISOR_MCP_CONFIG, which connects the agent to this supervisor as itself. */
   mcp: z
     .boolean()
@@ -186,6 +193,16 @@ export const agents_operations = {
         "Type a line into an agent's terminal, as a person would. For interactive agents, and for programs that ask on their terminal; a headless agent reads its prompt from stdin and does not see it. Answers {success, accepted}.",
       hints: {},
     }),
+  }),
+  set_log_limit: define({
+    method: "POST",
+    path: "/v1/agents/:agent/log-limit",
+    description:
+      "Change how large the agent's logs may grow; one that waits for room goes on. Null takes the limit away.",
+    params: agent_params,
+    query: none,
+    body: z.strictObject({ log_max_bytes: log_max_bytes.nullable() }),
+    response: agent_record,
   }),
   wait: define({
     method: "GET",

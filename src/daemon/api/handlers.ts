@@ -20,6 +20,7 @@ import { list_tasks } from "./handlers/list-tasks.ts";
 import { logs } from "./handlers/logs.ts";
 import { progress } from "./handlers/progress.ts";
 import { send } from "./handlers/send.ts";
+import { set_log_limit } from "./handlers/set-log-limit.ts";
 import { stop } from "./handlers/stop.ts";
 import { verify } from "./handlers/verify.ts";
 import { wait } from "./handlers/wait.ts";
@@ -35,6 +36,7 @@ export const HANDLERS: Handlers = {
   get_profile,
   attach,
   send,
+  set_log_limit,
   wait,
   kill,
   kill_many,

@@ -2,14 +2,14 @@
  * The first half of an end, as the daemon sees it: the host stops, empties, drains and closes, and reports. A host that is
  * stopped is continued; one that does not answer even then is killed, and the daemon ends the agent's processes itself.
  */
-import { lstat, rm } from "node:fs/promises";
+import { rm } from "node:fs/promises";
 import { dirname } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { end_family, signal_process } from "../../containment/end-family.ts";
 import { count_oom_kills, end_notes, remove_groups } from "../../containment/groups.ts";
 import { possible_groups } from "../../containment/place.ts";
 import { type AgentRecord, type Ending, is_foreign } from "../../contract/agent.ts";
-import { is_errno, message_of } from "../../contract/errors.ts";
+import { message_of } from "../../contract/errors.ts";
 import { exit_record_path, host_socket, host_stderr, is_runtime_dir, placeholder_pipes } from "../../contract/paths.ts";
 import type { ClosedReport, StreamAccount } from "../../contract/receipt.ts";
 import { is_out_of_place, remove_in_place } from "../../drivers/in-place.ts";
@@ -18,6 +18,7 @@ import { kill_session } from "../../drivers/tmux.ts";
 import { crash_point } from "../../faults/crash-point.ts";
 import { read_exit_record } from "../exit-record.ts";
 import type { HostLink } from "../host-link.ts";
+import { measure_log, undo_half_rotations } from "../segments.ts";
 import type { Services } from "../services.ts";
 import { end_session_later } from "./later.ts";
 import { wait_to_leave } from "./leave.ts";
@@ -183,6 +184,7 @@ async function by_ourselves(services: Services, agent: AgentRecord, ending: Endi
 
 /** The report that has to do when no host gave one: the streams are as long as their files. */
 async function nobody_saw(agent: AgentRecord, ending: Ending, note: string): Promise<ClosedReport> {
+  await undo_half_rotations(agent);
   return {
     agent_id: agent.id,
     cause: ending.cause,
@@ -203,13 +205,8 @@ async function nobody_saw(agent: AgentRecord, ending: Ending, note: string): Pro
 async function measured(agent: AgentRecord, role: string): Promise<StreamAccount[]> {
   const path = agent.tracked_files[role];
   if (!path) return [];
-  try {
-    const facts = await lstat(path);
-    return facts.isFile() ? [{ name: role, path, bytes_read: facts.size, bytes_written: facts.size }] : [];
-  } catch (error) {
-    if (is_errno(error, "ENOENT")) return [];
-    throw error;
-  }
+  const log = await measure_log(path);
+  return log ? [{ name: role, path, bytes_read: log.bytes, bytes_written: log.bytes, segments: log.segments }] : [];
 }
 
 async function release(services: Services, agent: AgentRecord, link: HostLink | undefined): Promise<void> {

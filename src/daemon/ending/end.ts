@@ -9,6 +9,7 @@ import type { CleanupPolicy, EndStep, Receipt } from "../../contract/receipt.ts"
 import { agent_status, type EndCause, final_status, is_ended } from "../../contract/status.ts";
 import { crash_point } from "../../faults/crash-point.ts";
 import { leave_when_many } from "../retention/leave.ts";
+import { track_segments } from "../segments.ts";
 import type { Services } from "../services.ts";
 import { keep_receipt } from "./archived-receipt.ts";
 import { close_agent } from "./close.ts";
@@ -100,6 +101,8 @@ async function run_end(services: Services, agent: AgentRecord, request: EndReque
   };
 
   await step("stop", "closing", () => close_agent(services, agent, ending));
+  // On disk with the next step, before a file is moved.
+  await track_segments(agent);
   ending.result_event ??= await find_result(services, agent, ending);
   await services.reports.settled(Object.values(agent.tracked_files));
   const receipt = await services.readers.without(agent.id, async () => {

@@ -1,27 +1,24 @@
 /**
  * What `logs` answers: the right file, the right part of it, in the right form. A log that is set aside while it is read is read on
- * from where it was, in its archive or its trash; one that was deleted meanwhile ends the stream with an error, never silently.
+ * from where it was, in its archive or its trash; one that was deleted meanwhile ends the stream with an error, never silently. A log that
+ * was rotated is read part by part; a follower goes on in the new file.
  */
 import { constants } from "node:fs";
-import { access } from "node:fs/promises";
-import { basename, join } from "node:path";
 import { pipeline } from "node:stream";
 import { createGunzip } from "node:zlib";
 import type { AgentRecord } from "../../contract/agent.ts";
-import { is_errno, SupervisorError } from "../../contract/errors.ts";
+import { SupervisorError } from "../../contract/errors.ts";
 import type { LogQuery } from "../../contract/operations/output.ts";
-import { trash_dir } from "../../contract/paths.ts";
 import { is_ended } from "../../contract/status.ts";
 import { open_in_place } from "../../drivers/in-place.ts";
-import { archived_path } from "../ending/archive.ts";
-import { own_file } from "../own-file.ts";
 import type { Services } from "../services.ts";
 import { type FormatOptions, type Shown, show_line, written } from "./format.ts";
 import { compile_filter, type Line, last_of, lines_of } from "./lines.ts";
+import { list_parts, may_rotate, type Part } from "./log-parts.ts";
 import type { LogReader } from "./readers.ts";
 
-/** Where a log is: a plain file, opened and held by a reader, or an archive, which is opened when it is read. */
-type Source = { kind: "plain"; reader: LogReader } | { kind: "archive"; path: string };
+/** A part that is read: a plain file, opened and held by a reader, or an archive, which is opened when it is read. */
+type Source = { part: Part } & ({ kind: "plain"; reader: LogReader } | { kind: "archive" });
 
 /** One `logs` request: whose log, and until when. */
 interface Asked {
@@ -29,6 +26,12 @@ interface Asked {
   agent: AgentRecord;
   role: string;
   signal: AbortSignal;
+}
+
+/** Where a stream has come to: the part, and the bytes of it that were read. */
+interface Place {
+  number: number;
+  at: number;
 }
 
 /** The log as a stream. Rejects before the first byte when there is no log, or the filter is wrong. */
@@ -40,17 +43,19 @@ export async function open_log_stream(
 ): Promise<AsyncIterable<Buffer | string>> {
   const keep = query.filter ? compile_filter(query.filter) : null;
   const asked: Asked = { services, agent, role: log_role(query.stream), signal };
-  const source = await open_source(asked);
+  const parts = await list_parts(services, agent, asked.role);
+  const archived = parts.some((part) => part.kind === "archive");
   const by_line = keep !== null || query.format !== "text";
   const options: FormatOptions = { format: query.format, ended: () => will_grow_no_more(agent) };
   const formatted = (lines: AsyncIterable<Line>) => written(shown(lines, options));
-  if (query.lines !== undefined && (keep || source.kind === "archive"))
-    return formatted(last_lines(asked, source, keep, query.lines, query.follow));
-  const position =
-    query.lines === undefined || source.kind === "archive"
-      ? 0
-      : await source.reader.position_of_last_lines(query.lines);
-  const chunks = bytes_of(asked, source, position, query.follow);
+  const oldest = (parts[0] as Part).number;
+  if (query.lines !== undefined && (keep || archived))
+    return formatted(last_lines(asked, await open_part(asked, oldest), keep, query.lines, query.follow && !archived));
+  const { source, at } =
+    query.lines === undefined
+      ? { source: await open_part(asked, oldest), at: 0 }
+      : await last_part(asked, parts, query.lines);
+  const chunks = bytes_of(asked, source, { number: source.part.number, at }, query.follow);
   return by_line ? formatted(select(lines_of(chunks), keep)) : chunks;
 }
 
@@ -60,36 +65,60 @@ async function* last_lines(
   source: Source,
   keep: ((line: string) => boolean) | null,
   count: number,
-  wanted: boolean,
+  follow: boolean,
 ): AsyncGenerator<Line> {
-  const follow = wanted && source.kind === "plain";
-  let seen = 0;
+  const place: Place = { number: source.part.number, at: 0 };
+  let open_bytes = 0;
   const now = async function* () {
-    for await (const line of lines_of(bytes_of(asked, source, 0, false))) {
-      if (follow && !line.whole) return;
-      seen += line.bytes + 1;
+    for await (const line of lines_of(bytes_of(asked, source, place, false))) {
+      if (follow && !line.whole) {
+        open_bytes = line.bytes;
+        return;
+      }
       yield line;
     }
   };
   yield* last_of(select(now(), keep), count);
-  if (follow) yield* select(lines_of(bytes_of(asked, await open_source(asked), seen, true)), keep);
+  if (!follow) return;
+  place.at = Math.max(0, place.at - open_bytes);
+  yield* select(lines_of(bytes_of(asked, await open_part(asked, place.number), place, true)), keep);
 }
 
-/** The log's bytes from `position` on, wherever it is by then. */
-async function* bytes_of(asked: Asked, first: Source, position: number, follow: boolean): AsyncGenerator<Buffer> {
-  let source = first;
-  let at = position;
-  for (;;) {
+/** The part in which the last `count` lines begin, and where. The parts are plain files. */
+async function last_part(asked: Asked, parts: Part[], count: number): Promise<{ source: Source; at: number }> {
+  let left = count;
+  for (let number = (parts.at(-1) as Part).number; ; number--) {
+    const source = await open_part(asked, number);
+    // Archived meanwhile: its last lines are not known without reading it.
+    if (source.kind === "archive") return { source, at: 0 };
+    const { position, lines } = await source.reader.position_of_last_lines(left);
+    if (lines >= left || !parts.some((part) => part.number === number - 1)) return { source, at: position };
+    left -= lines;
+    await source.reader.let_go();
+  }
+}
+
+/** The log's bytes from `place` on, wherever it is by then. `place` moves along. */
+async function* bytes_of(asked: Asked, first: Source, place: Place, follow: boolean): AsyncGenerator<Buffer> {
+  const rotates = may_rotate(asked.agent, asked.role);
+  for (let source = first; ; source = await open_part(asked, place.number)) {
     if (source.kind === "archive") {
-      yield* skipped(await gunzipped(source.path), at);
-      return;
+      for await (const chunk of skipped(await gunzipped(source.part.path), place.at)) {
+        place.at += chunk.length;
+        yield chunk;
+      }
+    } else {
+      const grows = follow && source.part.newest && !will_grow_no_more(asked.agent);
+      for await (const chunk of source.reader.chunks(place.at, grows, rotates)) {
+        place.at += chunk.length;
+        yield chunk;
+      }
+      if (asked.signal.aborted) return;
+      if (!source.reader.complete) continue;
     }
-    for await (const chunk of source.reader.chunks(at, follow && !will_grow_no_more(asked.agent))) {
-      at += chunk.length;
-      yield chunk;
-    }
-    if (source.reader.complete || asked.signal.aborted) return;
-    source = await open_source(asked);
+    if (source.part.newest && !(source.kind === "plain" && source.reader.replaced)) return;
+    place.number++;
+    place.at = 0;
   }
 }
 
@@ -101,18 +130,27 @@ async function* skipped(chunks: AsyncIterable<Buffer>, count: number): AsyncGene
   }
 }
 
-/** Finds the log and opens it, unless it is archived: nobody waits for an archive to be let go. */
-async function open_source({ services, agent, role, signal }: Asked): Promise<Source> {
-  let archive: string | null = null;
+/** Finds a part and opens it, unless it is archived: nobody waits for an archive to be let go. Rejects with `log_not_found`. */
+async function open_part({ services, agent, role, signal }: Asked, number: number): Promise<Source> {
+  let part: Part | undefined;
   const find = async () => {
-    const found = await find_log(services, agent, role);
-    archive = found.kind === "archive" ? found.path : null;
-    return found.path;
+    part = (await list_parts(services, agent, role)).find((one) => one.number === number);
+    if (!part)
+      throw new SupervisorError("log_not_found", `a part of the log of ${agent.id} was removed while it was read`);
+    return part.path;
   };
-  const reader = await services.readers.open(agent.id, find, signal);
-  if (archive === null) return { kind: "plain", reader };
-  await reader.let_go();
-  return { kind: "archive", path: archive };
+  for (;;) {
+    const reader = await services.readers.open(agent.id, find, signal);
+    const opened = part as unknown as Part;
+    if (opened.kind === "archive") {
+      await reader.let_go();
+      return { kind: "archive", part: opened };
+    }
+    // Rotated between the look and the opening, the name leads to the part after.
+    if (!opened.newest || !may_rotate(agent, role) || (await find()) === opened.path)
+      return { kind: "plain", part: opened, reader };
+    await reader.let_go();
+  }
 }
 
 export async function* select(lines: AsyncIterable<Line>, keep: ((line: string) => boolean) | null) {
@@ -136,43 +174,4 @@ export async function gunzipped(path: string): Promise<AsyncIterable<Buffer>> {
   const file = await open_in_place(path, constants.O_RDONLY);
   // An error of either stream ends the other and reaches whoever reads.
   return pipeline(file.createReadStream(), createGunzip(), () => {});
-}
-
-/** Where the log is now: in its place, in the archive, or in trash. Rejects with `log_not_found`. */
-export async function find_log(
-  services: Services,
-  agent: AgentRecord,
-  role: string,
-): Promise<{ kind: "log" | "archive" | "trash"; path: string }> {
-  const path = own_file(services, agent, role);
-  if (!path)
-    throw new SupervisorError(
-      "log_not_found",
-      `${agent.id} has no ${role}${role === "terminal_log" ? " (only agents deployed with --stdout pipe have one)" : ""}`,
-    );
-  const { dir } = services.registry.task_of(agent);
-  if (await exists(path)) return { kind: "log", path };
-  const archived = archived_path(dir, path);
-  if (await exists(archived)) return { kind: "archive", path: archived };
-  const trashed = join(trash_dir(dir), basename(path));
-  if (await exists(trashed)) return { kind: "trash", path: trashed };
-  if (agent.receipt?.cleanup.files_archived.includes(archived))
-    throw new SupervisorError(
-      "log_not_found",
-      `the log of ${agent.id} was archived at ${agent.receipt.ended_at}, and its archive is gone: archives are kept for a while only (docs/retention.md)`,
-    );
-  throw new SupervisorError(
-    "log_not_found",
-    `the log of ${agent.id} is gone: ${agent.receipt ? `its files were handled at ${agent.receipt.ended_at} ('supervisor status ${agent.id}' has the receipt)` : "it was not made"}`,
-  );
-}
-
-async function exists(path: string): Promise<boolean> {
-  try {
-    await access(path);
-    return true;
-  } catch (error) {
-    if (is_errno(error, "ENOENT")) return false;
-    throw error;
-  }
 }

@@ -2,13 +2,15 @@
  * What `get_output` answers: the newest lines of a log within limits, as one document. A log in its place is read from its end, no
  * further than needed; an archived one is unpacked from its beginning. Neither keeps more than what it answers, and one line.
  */
+import type { Stats } from "node:fs";
 import { stat } from "node:fs/promises";
 import type { AgentRecord } from "../../contract/agent.ts";
 import { type OutputAnswer, type OutputQuery, RECENT_LINES } from "../../contract/operations/output.ts";
 import type { Services } from "../services.ts";
 import { joined, type Shown, show_line } from "./format.ts";
 import { compile_filter, type Line, limited, lines_backwards, lines_of } from "./lines.ts";
-import { find_log, gunzipped, log_role, will_grow_no_more } from "./log-stream.ts";
+import { list_parts, type Part } from "./log-parts.ts";
+import { gunzipped, log_role, will_grow_no_more } from "./log-stream.ts";
 import { Summary } from "./summary.ts";
 import { first_timestamp, timestamp_of } from "./timestamps.ts";
 
@@ -26,19 +28,23 @@ export async function get_output(
   signal: AbortSignal,
 ): Promise<OutputAnswer> {
   const keep = query.filter ? compile_filter(query.filter) : () => true;
-  const source = await find_log(services, agent, log_role(query.stream));
+  const parts = await list_parts(services, agent, log_role(query.stream));
   const ended = () => will_grow_no_more(agent);
   const format = { format: query.format, compact: query.response_format === "compact", ended };
   const tail = query.tail ?? (query.response_format === "recent" ? RECENT_LINES : Number.POSITIVE_INFINITY);
   const wants_summary = query.response_format === "summary";
   const picked = new Picked(tail, query.max_bytes);
   const summary = new Summary(ended);
-  const { size, mtime } = await stat(source.path);
-  const read = (position: number) => services.readers.read(agent.id, source.path, { position, follow: false, signal });
+  const files = await Promise.all(parts.map((part) => stat(part.path)));
+  const sizes = files.map((file) => file.size);
+  const size = sizes.reduce((sum, one) => sum + one, 0);
+  const { mtime } = files.at(-1) as Stats;
+  const reading = { services, agent, parts, sizes, signal };
+  const read = (position: number) => forwards(reading, position);
   let facts: Facts;
-  if (source.kind === "archive") {
+  if (parts.some((part) => part.kind === "archive")) {
     facts = new Facts();
-    for await (const line of lines_of(await gunzipped(source.path))) {
+    for await (const line of lines_of(read(0))) {
       facts.add(line);
       if (wants_summary) summary.add(line);
       else if (keep(line.text)) picked.add_newer(show_line(line, format));
@@ -54,7 +60,7 @@ export async function get_output(
       }
     } else if (tail > 0) {
       let before = size;
-      for await (const line of lines_backwards(services.readers.read_backwards(agent.id, source.path, signal))) {
+      for await (const line of lines_backwards(backwards(reading))) {
         before -= line.bytes + (line.whole ? 1 : 0);
         if (keep(line.text) && !picked.add_older(show_line(line, format))) break;
         // What is before them is not read only to learn whether there is something.
@@ -62,7 +68,7 @@ export async function get_output(
         if (picked.full) break;
       }
     }
-    facts = await facts_of(read, size, services.readers.read_backwards(agent.id, source.path, signal));
+    facts = await facts_of(read, size, backwards(reading));
   }
   const lines = joined(picked.pieces);
   return {
@@ -77,7 +83,7 @@ export async function get_output(
     earlier: picked.earlier,
     summary: wants_summary ? summary.result() : null,
     metadata: {
-      source: source.kind,
+      source: (parts.at(-1) as Part).kind,
       total_bytes: facts.bytes,
       total_lines: facts.lines,
       first_timestamp: facts.first,
@@ -85,6 +91,33 @@ export async function get_output(
       modified_at: mtime.toISOString(),
     },
   };
+}
+
+interface Reading {
+  services: Services;
+  agent: AgentRecord;
+  parts: Part[];
+  /** Of the parts, as they are now. */
+  sizes: number[];
+  signal: AbortSignal;
+}
+
+/** The log from `position` on, part by part. Of a log with archived parts only the whole can be had. */
+async function* forwards({ services, agent, parts, sizes, signal }: Reading, position: number): AsyncGenerator<Buffer> {
+  let before = 0;
+  for (const [index, { kind, path }] of parts.entries()) {
+    const size = sizes[index] as number;
+    const at = Math.max(0, position - before);
+    before += size;
+    if (kind === "archive") yield* await gunzipped(path);
+    else if (at < size || index === parts.length - 1)
+      yield* services.readers.read(agent.id, path, { position: at, follow: false, signal });
+  }
+}
+
+/** The blocks of the log from its end to its beginning, part by part. */
+async function* backwards({ services, agent, parts, signal }: Reading): AsyncGenerator<Buffer> {
+  for (const { path } of parts.toReversed()) yield* services.readers.read_backwards(agent.id, path, signal);
 }
 
 /** The newest pieces that fit. Taken either from the newest on, or from the oldest on, forgetting. */

@@ -4,7 +4,7 @@
  * removal. A client that does not read holds nothing up: its file is closed under it, and it goes on in the file's next place.
  */
 import { constants, watch } from "node:fs";
-import type { FileHandle } from "node:fs/promises";
+import { type FileHandle, lstat } from "node:fs/promises";
 import { setTimeout as delay } from "node:timers/promises";
 import { type Deferred, deferred } from "../../contract/deferred.ts";
 import { is_errno, SupervisorError } from "../../contract/errors.ts";
@@ -118,6 +118,12 @@ export class LogReaders {
   }
 }
 
+/** Where last lines begin, and how many they are. */
+export interface Tail {
+  position: number;
+  lines: number;
+}
+
 /** One open log. Closed by whoever comes first: its end, its client's leaving, or the agent's end. */
 export class LogReader {
   private handle: FileHandle | null = null;
@@ -132,6 +138,8 @@ export class LogReader {
   private path = "";
   /** True when `chunks` came to the end of the log; false when it had to let go before. */
   complete = false;
+  /** True when another file has its name now: it was rotated, and is complete. */
+  replaced = false;
 
   constructor(private readonly on_closed: () => void) {}
 
@@ -150,15 +158,15 @@ export class LogReader {
     return !this.is_let_go;
   }
 
-  /** Where its last `count` lines begin, in bytes. */
-  async position_of_last_lines(count: number): Promise<number> {
+  /** Where its last `count` lines begin, in bytes, and how many lines there are from there on: fewer when it has not so many. */
+  async position_of_last_lines(count: number): Promise<Tail> {
     const { handle } = this;
-    if (!handle || this.is_let_go) return 0;
+    if (!handle || this.is_let_go) return { position: 0, lines: 0 };
     return this.do(scan_back(handle, count, () => this.is_let_go));
   }
 
   /** Its bytes from `position`; with `follow`, also those to come, until it is told that there are no more. Ends early when made to let go. */
-  async *chunks(position: number, follow: boolean): AsyncGenerator<Buffer> {
+  async *chunks(position: number, follow: boolean, rotates = false): AsyncGenerator<Buffer> {
     const watcher = follow && !this.is_let_go ? watch(this.path, () => this.wake.resolve()) : null;
     try {
       let at = position;
@@ -170,6 +178,7 @@ export class LogReader {
           yield block;
         }
         if (last_round) this.complete = !this.is_let_go;
+        else if (rotates && (await this.has_lost_its_name())) this.finished = this.replaced = true;
         else if (!this.finished) await this.wake.promise;
       }
     } finally {
@@ -206,6 +215,18 @@ export class LogReader {
     this.letting_go ??= this.close();
     this.wake.resolve();
     return this.letting_go;
+  }
+
+  /** A name that leads nowhere was removed, not rotated: the old name is never without a file. */
+  private async has_lost_its_name(): Promise<boolean> {
+    const { handle } = this;
+    if (!handle || this.is_let_go) return false;
+    const here = await this.do(handle.stat());
+    const there = await lstat(this.path).catch((error) => {
+      if (is_errno(error, "ENOENT")) return null;
+      throw error;
+    });
+    return there !== null && (there.ino !== here.ino || there.dev !== here.dev);
   }
 
   private async close(): Promise<void> {
@@ -256,7 +277,7 @@ async function unless_gone<T>(promise: Promise<T>, signal: AbortSignal): Promise
 const gone = () => new SupervisorError("timeout", "the client went away");
 
 /** Where the last `count` lines of a file begin. Reads backwards, in blocks, and keeps none of them. */
-export async function position_of_last_lines(path: string, count: number): Promise<number> {
+export async function position_of_last_lines(path: string, count: number): Promise<Tail> {
   const handle = await open_in_place(path, constants.O_RDONLY);
   try {
     return await scan_back(handle, count, () => false);
@@ -265,9 +286,9 @@ export async function position_of_last_lines(path: string, count: number): Promi
   }
 }
 
-async function scan_back(handle: FileHandle, count: number, stopped: () => boolean): Promise<number> {
+async function scan_back(handle: FileHandle, count: number, stopped: () => boolean): Promise<Tail> {
   const { size } = await handle.stat();
-  if (count <= 0) return size;
+  if (count <= 0 || size === 0) return { position: size, lines: 0 };
   const block = Buffer.allocUnsafe(BLOCK_BYTES);
   let newlines = 0;
   for (let end = size; end > 0 && !stopped(); ) {
@@ -276,9 +297,9 @@ async function scan_back(handle: FileHandle, count: number, stopped: () => boole
     for (let i = bytesRead - 1; i >= 0; i--) {
       // The newline that ends the last line begins no further one.
       if (block[i] !== 0x0a || start + i === size - 1) continue;
-      if (++newlines === count) return start + i + 1;
+      if (++newlines === count) return { position: start + i + 1, lines: count };
     }
     end = start;
   }
-  return 0;
+  return { position: 0, lines: newlines + 1 };
 }

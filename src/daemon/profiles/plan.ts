@@ -1,5 +1,8 @@
 /** A deploy as it was asked for, with the profile's part of it: everything said, nothing left to a default. */
+
+import type { SupervisorConfig } from "../../contract/config.ts";
 import { SupervisorError } from "../../contract/errors.ts";
+import type { LogLimit } from "../../contract/log-limit.ts";
 import type { DeployRequest } from "../../contract/operations/agents.ts";
 import type { Profile } from "../../contract/profile.ts";
 import { find_profile, type Profiles } from "./profiles.ts";
@@ -12,6 +15,7 @@ export interface DeployPlan extends DeployRequest {
   stdout: Profile["stdout"];
   grace_ms: number;
   cleanup: Profile["cleanup"];
+  log_limit: LogLimit;
   profile_of: Profile | null;
 }
 
@@ -19,7 +23,7 @@ export interface DeployPlan extends DeployRequest {
 const ARGUMENT_BYTES = 32 * 4096 - 1;
 
 /** Throws `profile_not_found`, or `invalid_request` for what does not go together. */
-export function plan_deploy(profiles: Profiles, request: DeployRequest): DeployPlan {
+export function plan_deploy(profiles: Profiles, logs: SupervisorConfig["logs"], request: DeployRequest): DeployPlan {
   const profile = request.profile === undefined ? null : find_profile(profiles, request.profile);
   const callers = inheritable(request.caller_env);
   const inherited = request.clean_env ? picked(callers, profile?.pass_env ?? []) : callers;
@@ -32,6 +36,7 @@ export function plan_deploy(profiles: Profiles, request: DeployRequest): DeployP
     stdout: request.stdout ?? profile?.stdout ?? "pty",
     grace_ms: request.grace_ms ?? profile?.grace_ms ?? 5000,
     cleanup: request.cleanup ?? profile?.cleanup ?? "archive",
+    log_limit: { max_bytes: request.log_max_bytes ?? logs.max_bytes, full: request.log_full ?? logs.full },
     profile_of: profile,
   };
 }

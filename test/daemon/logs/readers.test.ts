@@ -10,7 +10,7 @@ test("the last lines of a file are found from its end, with and without a final 
   const path = join(dir, "log");
   const at = async (text: string, count: number) => {
     await writeFile(path, text);
-    return text.slice(await position_of_last_lines(path, count));
+    return text.slice((await position_of_last_lines(path, count)).position);
   };
   try {
     expect(await at("a\nb\nc\n", 2)).toBe("b\nc\n");
@@ -31,7 +31,7 @@ test("the last lines of a sparse 10 GB file are found without reading it", async
   try {
     const tail = "\none\ntwo\n";
     await handle.write(tail, 10_000_000_000);
-    expect(await position_of_last_lines(join(dir, "log"), 2)).toBe(10_000_000_001);
+    expect(await position_of_last_lines(join(dir, "log"), 2)).toEqual({ position: 10_000_000_001, lines: 2 });
   } finally {
     await handle.close();
     await rm(dir, { recursive: true });

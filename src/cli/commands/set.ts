@@ -1,0 +1,28 @@
+/** `supervisor set`: changes what an agent may use while it runs. */
+import { type Command, InvalidArgumentError } from "commander";
+import { MIN_LOG_MAX_BYTES } from "../../contract/log-limit.ts";
+import type { Context } from "../context.ts";
+import { print_json } from "../output.ts";
+import { size } from "../values.ts";
+
+export function set_command(program: Command, context: Context): void {
+  program
+    .command("set")
+    .description("change the limit of an agent's logs; one that waits for room goes on")
+    .argument("<agent>")
+    .requiredOption("--log-max <size>", "at most so much in one log file, such as 100M, or none", (value) =>
+      value === "none" ? null : at_least(size(value)),
+    )
+    .action(async (id: string, options: { logMax: number | null }) => {
+      const answer = await (await context.client()).call("set_log_limit", {
+        params: { agent: id },
+        body: { log_max_bytes: options.logMax },
+      });
+      if (context.json()) print_json(answer);
+    });
+}
+
+function at_least(bytes: number): number {
+  if (bytes < MIN_LOG_MAX_BYTES) throw new InvalidArgumentError(`it must be ${MIN_LOG_MAX_BYTES} bytes or more.`);
+  return bytes;
+}

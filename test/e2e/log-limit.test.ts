@@ -1,0 +1,150 @@
+import { execFileSync } from "node:child_process";
+import { createHash } from "node:crypto";
+import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { gunzipSync } from "node:zlib";
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import type { AgentRecord } from "../../src/contract/agent.ts";
+import { segment_number, segment_path } from "../../src/contract/segments.ts";
+import { gap_or_double } from "../support/numbered-lines.ts";
+import { eventually, fixture, TestSupervisor } from "../support/supervisor.ts";
+
+let supervisor: TestSupervisor;
+beforeEach(async () => {
+  supervisor = await TestSupervisor.start();
+});
+afterEach(() => supervisor.dispose());
+
+const get = (agent: AgentRecord) => supervisor.client.call("get_agent", { params: { agent: agent.id } });
+const log_of = (agent: AgentRecord) => agent.tracked_files.log_file as string;
+/** The log's files as they are on disk, oldest first. */
+function parts_of(agent: AgentRecord, dir = dirname(log_of(agent))): string[] {
+  const numbers = readdirSync(dir).map((name) => segment_number(log_of(agent), name));
+  const full = numbers.filter((number) => number !== null).sort((a, b) => a - b);
+  return [...full.map((number) => segment_path(log_of(agent), number)), log_of(agent)];
+}
+const joined = (paths: string[]) => Buffer.concat(paths.map((path) => readFileSync(path)));
+const sha = (data: Buffer | string) => createHash("sha256").update(data).digest("hex");
+const seq = (last: number) => execFileSync("seq", [String(last)], { maxBuffer: 1e9 });
+const logs = async (agent: AgentRecord, query: Record<string, string | number | boolean>) => {
+  const chunks: Buffer[] = [];
+  for await (const chunk of await supervisor.client.stream("logs", { params: { agent: agent.id }, query }))
+    chunks.push(chunk as Buffer);
+  return Buffer.concat(chunks);
+};
+
+describe("a log that is rotated", () => {
+  test("loses nothing: 14 MB through a limit of 1 MB are whole in files that end with whole lines, in 'logs', in a follower, and in the archive", async () => {
+    const go = join(supervisor.root, "go");
+    const agent = await supervisor.deploy({
+      command: ["sh", "-c", `while [ ! -e '${go}' ]; do sleep 0.02; done; seq 2000000; read -r _ </dev/tty`],
+      log_max_bytes: 1_000_000,
+    });
+    const following = logs(agent, { follow: true });
+    writeFileSync(go, "");
+    const whole = seq(2_000_000);
+    await eventually("all to be printed", () => joined(parts_of(agent)).length === whole.length);
+    const parts = parts_of(agent);
+    expect(parts.length).toBeGreaterThanOrEqual(14);
+    for (const path of parts) {
+      expect(statSync(path).size).toBeLessThanOrEqual(1_000_000);
+      expect(statSync(path).mode & 0o777).toBe(0o600);
+      expect(readFileSync(path).at(-1)).toBe(0x0a);
+    }
+    expect(sha(joined(parts))).toBe(sha(whole));
+    expect(sha(await logs(agent, {}))).toBe(sha(whole));
+    // From the end, across files.
+    expect((await logs(agent, { lines: 100_000 })).toString().split("\n")[0]).toBe("1900001");
+    expect((await logs(agent, { lines: 2, filter: "^15.*77$" })).toString()).toBe("1599877\n1599977\n");
+    const output = await supervisor.client.call("get_output", {
+      params: { agent: agent.id },
+      query: { tail: 100_000, max_bytes: 10_000_000 },
+    });
+    expect([output.lines[0], output.lines.at(-1), output.metadata.total_bytes]).toEqual([
+      "1900001",
+      "2000000",
+      whole.length,
+    ]);
+
+    await supervisor.client.call("send", { params: { agent: agent.id }, body: { text: "done" } });
+    const receipt = await supervisor.client.call("wait", { params: { agent: agent.id } });
+    expect(receipt).toMatchObject({
+      success: true,
+      cleanup: { bytes_logged: whole.length, bytes_read: whole.length, bytes_accounted: true },
+    });
+    expect(receipt.cleanup.files_archived.filter((path) => path.includes("_stream"))).toHaveLength(parts.length);
+    expect(sha(await following)).toBe(sha(whole));
+    expect(sha(await logs(agent, {}))).toBe(sha(whole));
+    expect(existsSync(log_of(agent))).toBe(false);
+    const archive = join(dirname(dirname(log_of(agent))), "archive");
+    const archived = parts.map((path) => gunzipSync(readFileSync(join(archive, `${path.split("/").at(-1)}.gz`))));
+    expect(sha(Buffer.concat(archived))).toBe(sha(whole));
+  }, 120_000);
+
+  test("is whole when the supervisor is killed while it rotates, and every file is removed by the next one's kill", async () => {
+    const agent = await supervisor.deploy({ command: [fixture("prints-numbers"), "0.001"], log_max_bytes: 4096 });
+    const rotated = (count: number) => eventually(`${count} rotations`, () => parts_of(agent).length > count);
+    await rotated(1);
+    await supervisor.signal_daemon("SIGKILL");
+    await rotated(parts_of(agent).length + 1);
+    await supervisor.boot();
+    const many = parts_of(agent).length + 1;
+    await rotated(many);
+    expect(gap_or_double((await logs(agent, {})).toString())).toBeNull();
+    const { cleanup } = await supervisor.client.call("kill", { params: { agent: agent.id } });
+    expect(cleanup).toMatchObject({ handles: "clear", bytes_accounted: true, files_failed: [], files_deferred: [] });
+    expect(cleanup.files_deleted.filter((path) => path.includes("_stream")).length).toBeGreaterThan(many);
+    expect(readdirSync(dirname(log_of(agent)))).toEqual([]);
+  });
+
+  test("is whole when its host is killed: the account counts every file, and every file is archived", async () => {
+    const agent = await supervisor.deploy({ command: [fixture("prints-numbers"), "0.001"], log_max_bytes: 4096 });
+    await eventually("three files", () => parts_of(agent).length >= 3);
+    process.kill((await get(agent)).host?.pid as number, "SIGKILL");
+    const receipt = await supervisor.client.call("wait", { params: { agent: agent.id } });
+    const text = (await logs(agent, {})).toString();
+    expect(gap_or_double(text)).toBeNull();
+    expect(receipt).toMatchObject({ status: "lost", cleanup: { bytes_logged: text.length, files_deferred: [] } });
+    expect(readdirSync(dirname(log_of(agent)))).toEqual([]);
+  });
+
+  test("passes by what somebody put where its next file would be", async () => {
+    const agent = await supervisor.deploy({ command: [fixture("prints-numbers"), "0.001"], log_max_bytes: 4096 });
+    const planted = segment_path(log_of(agent), 3);
+    mkdirSync(planted);
+    await eventually("a file after the planted one", () => existsSync(segment_path(log_of(agent), 5)));
+    expect(statSync(planted).isDirectory()).toBe(true);
+    const receipt = await supervisor.client.call("kill", { params: { agent: agent.id }, body: { cleanup: "keep" } });
+    expect(receipt.cleanup.files_failed.map((file) => file.path)).toEqual([planted]);
+    const files = parts_of(agent).filter((path) => path !== planted);
+    expect(gap_or_double(joined(files).toString())).toBeNull();
+  });
+});
+
+describe("a log that is full", () => {
+  test("makes the agent wait when that is asked for, says so, and goes on when the limit is raised; an end is not held up", async () => {
+    const agent = await supervisor.deploy({
+      command: ["sh", "-c", "trap 'echo bye; exit 3' TERM; seq 100000; while :; do sleep 0.05; done"],
+      log_max_bytes: 50_000,
+      log_full: "pause",
+    });
+    const stalled = () => eventually("the agent to wait", async () => (await get(agent)).stalled);
+    expect(await stalled()).toContain("supervisor set");
+    expect(statSync(log_of(agent)).size).toBe(50_000);
+    expect((await supervisor.cli(["set", agent.id, "--log-max", "200000"])).code).toBe(0);
+    await eventually("the log to grow", () => statSync(log_of(agent)).size === 200_000);
+    await stalled();
+    const { exit } = await supervisor.client.call("kill", { params: { agent: agent.id }, body: { cleanup: "keep" } });
+    expect(exit.code).toBe(3);
+    // After the limit comes what was held up by it, as far as the signal let seq print it, and what the handler said.
+    const text = readFileSync(log_of(agent), "utf8");
+    expect(text.slice(0, 200_000)).toBe(seq(100_000).toString().slice(0, 200_000));
+    expect(text.endsWith("bye\n")).toBe(true);
+  });
+
+  test("is refused when its limit makes no sense", async () => {
+    const deployed = await supervisor.cli(["deploy", "--log-max", "12", "--", "true"]);
+    expect([deployed.code, deployed.stderr]).toEqual([2, expect.stringContaining("4096")]);
+    expect(await supervisor.client.call("list_agents", { query: { all: true } })).toEqual([]);
+  });
+});
