@@ -1,44 +1,87 @@
-// npm run bench -- [NAME...] [--rounds N] [--cycles N] [--json]. Exit codes: 0 measured, 1 it failed, 2 wrong usage.
+// npm run bench -- [NAME...] [--json] [--long] [--rounds N] [--cycles N] [--save]. Exit codes: 0 measured, 1 it failed, 2 wrong usage.
 // A goal that is missed is a result, not a failure: on a busy machine that happens.
+import { execFileSync } from "node:child_process";
+import { existsSync } from "node:fs";
+import { mkdir, writeFile } from "node:fs/promises";
+import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
-import { clean_up, machine } from "./lib.mjs";
+import { draw } from "./lib/chart.mjs";
+import { load, machine, machine_line } from "./lib/machine.mjs";
+import { clean_up } from "./lib/undo.mjs";
 
-const ALL = ["kill", "first-byte", "throughput", "handle-leak", "adopt"];
+const ALL = ["loss", "throughput", "latency", "registry", "tail", "handle-leak", "density"];
+const RESULTS = new URL("results/", import.meta.url);
 
 function parse_arguments() {
-  const { values, positionals } = parseArgs({
-    allowPositionals: true,
-    options: { rounds: { type: "string" }, cycles: { type: "string" }, json: { type: "boolean", default: false } },
-  });
+  const flag = { type: "boolean", default: false };
+  const options = { rounds: { type: "string" }, cycles: { type: "string" }, json: flag, long: flag, save: flag };
+  const { values, positionals } = parseArgs({ allowPositionals: true, options });
   const unknown = positionals.find((name) => !ALL.includes(name));
   if (unknown !== undefined) throw new Error(`no benchmark '${unknown}'; there are ${ALL.join(", ")}`);
-  const options = {};
+  // All of them together are short, so that people run them at all.
+  const asked = { long: values.long, short: positionals.length === 0 && !values.long };
   for (const name of ["rounds", "cycles"]) {
     if (values[name] === undefined) continue;
-    options[name] = Number(values[name]);
-    if (!Number.isInteger(options[name]) || options[name] < 1) throw new Error(`--${name} must be a number from 1 up`);
+    asked[name] = Number(values[name]);
+    if (!Number.isInteger(asked[name]) || asked[name] < 1) throw new Error(`--${name} must be a number from 1 up`);
   }
-  return { names: positionals.length > 0 ? positionals : ALL, options, json: values.json };
+  return { names: positionals.length > 0 ? positionals : ALL, asked, json: values.json, save: values.save };
 }
 
-function print({ title, rows, ratio }) {
+/** The packages that only benchmarks need. Without them pm2 is skipped and no chart is drawn; the rest is measured. */
+function install_packages() {
+  if (existsSync(new URL("node_modules/.package-lock.json", import.meta.url))) return;
+  try {
+    const cwd = fileURLToPath(new URL(".", import.meta.url));
+    execFileSync("npm", ["ci", "--ignore-scripts"], { cwd, stdio: ["ignore", "ignore", "inherit"] });
+  } catch (error) {
+    console.error(`bench: npm ci in bench/ failed (${error.message}): no pm2, no charts`);
+  }
+}
+
+function print({ title, rows, goals, skipped, notes }) {
   console.log(`\n${title}`);
-  for (const { name, figure } of rows) console.log(`  ${name.padEnd(46)} ${figure}`);
-  const verdict = `goal: ${ratio.goal}, ${ratio.met ? "met" : "missed"}`;
-  console.log(`  ${ratio.name.padEnd(46)} ${Number(ratio.value.toFixed(2))}   (${verdict})`);
+  for (const { name, figure } of rows) console.log(`  ${name.padEnd(58)} ${figure}`);
+  for (const { name, value, goal, met } of goals)
+    console.log(
+      `  ${name.padEnd(58)} ${value === null ? "not measured" : Number(value.toFixed(2))}   (goal: ${goal}, ${met ? "met" : "missed"})`,
+    );
+  for (const reason of skipped) console.log(`  skipped: ${reason}`);
+  for (const note of notes) console.log(`  note: ${note}`);
 }
 
-async function measure({ names, options, json }) {
-  const results = { machine: await machine(), date: new Date().toISOString(), benchmarks: {} };
-  if (!json) console.log(results.machine);
+async function measure({ names, asked, json, save }) {
+  install_packages();
+  const results = { machine: machine(), date: new Date().toISOString(), benchmarks: {} };
+  if (!json) console.log(machine_line(results.machine));
   for (const name of names) {
     const { run } = await import(`./${name}.mjs`);
-    results.benchmarks[name] = await run(options);
+    const before = load();
+    const began = performance.now();
+    const result = { skipped: [], notes: [], charts: [], ...(await run(asked)) };
     await clean_up();
-    if (!json) print(results.benchmarks[name]);
+    const seconds = Math.round((performance.now() - began) / 1000);
+    result.notes.push(`took ${seconds} s; load averages before ${before.join(" ")}, after ${load().join(" ")}`);
+    results.benchmarks[name] = result;
+    if (!json) print(result);
+    if (save) await store(name, result, results);
   }
   if (json) console.log(JSON.stringify(results));
 }
+
+/** Into bench/results/: the figures as JSON, and their chart. */
+async function store(name, result, { machine, date }) {
+  await mkdir(RESULTS, { recursive: true });
+  await writeFile(
+    new URL(`${name}.json`, RESULTS),
+    `${JSON.stringify({ name, date, machine, ...result }, shorten, 1)}\n`,
+  );
+  const svg = await draw(name, result, { date, machine });
+  if (svg !== null) await writeFile(new URL(`${name}.svg`, RESULTS), svg);
+}
+
+const shorten = (_key, value) =>
+  typeof value === "number" && !Number.isInteger(value) ? Number(value.toPrecision(6)) : value;
 
 let leaving = null;
 /** Once: a second Ctrl-C must not cut the removal short. */

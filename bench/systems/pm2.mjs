@@ -1,0 +1,77 @@
+// pm2 by its own API (faster than its command line), with a daemon and a home of its own in a temporary directory.
+import { readFile, rm } from "node:fs/promises";
+import { createRequire } from "node:module";
+import { join } from "node:path";
+import { promisify } from "node:util";
+import { end_leftovers } from "../lib/proc.mjs";
+import { on_clean_up, temporary_directory } from "../lib/undo.mjs";
+import { gone, start_time } from "../lib/watch.mjs";
+import { Skipped } from "./skipped.mjs";
+
+export async function start_pm2() {
+  const root = temporary_directory("sv-pm2-");
+  // pm2 reads its home when an instance is made; the daemon inherits the rest. No question to the network.
+  Object.assign(process.env, { PM2_HOME: root, PM2_DISABLE_VERSION_CHECK: "true", PM2_SILENT: "true" });
+  let Pm2;
+  try {
+    Pm2 = createRequire(import.meta.url)("pm2").custom;
+  } catch (error) {
+    if (error.code !== "MODULE_NOT_FOUND") throw error;
+    throw new Skipped("pm2 is not installed (npm ci in bench/ did not work)");
+  }
+  const pm2 = new Pm2({ pm2_home: root });
+  const ask = (method, ...args) => promisify(pm2[method].bind(pm2))(...args);
+  let daemon = null;
+  let stopped = false;
+  const stop = async () => {
+    if (stopped) return;
+    stopped = true;
+    if (daemon) {
+      await ask("killDaemon");
+      await gone(daemon.pid, daemon.started);
+    }
+    pm2.disconnect();
+    await end_leftovers(root);
+  };
+  on_clean_up(stop);
+  await ask("connect");
+  const pid = Number(await readFile(join(root, "pm2.pid"), "utf8"));
+  daemon = { pid, started: start_time(pid) };
+  const system = {
+    name: "pm2 (API)",
+    root,
+    logs: join(root, "logs"),
+    log_suffix: "_log",
+    pid: () => pid,
+    async deploy(id, script) {
+      const log = join(root, "logs", `${id}_log`);
+      await ask("start", {
+        name: id,
+        script: "/bin/sh",
+        args: ["-c", script],
+        interpreter: "none",
+        cwd: root,
+        out_file: log,
+        error_file: `${log}.err`,
+        autorestart: false,
+        vizion: false,
+        pmx: false,
+        env: { SV_BENCH_ROOT: root },
+      });
+      return { id, log, files: [log, `${log}.err`] };
+    },
+    /** pm2 leaves the logs; they are removed here as its users must. */
+    async kill(agent) {
+      await system.end(agent);
+      for (const file of agent.files) await rm(file, { force: true });
+    },
+    async end({ id }) {
+      // Ended before, and forgotten.
+      await ask("delete", id).catch((error) => {
+        if (!/not found/.test(error.message)) throw error;
+      });
+    },
+    stop,
+  };
+  return system;
+}

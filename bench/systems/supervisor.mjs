@@ -1,0 +1,136 @@
+// Our own: a supervisor on a temporary workspace, spoken to over its socket.
+import { spawn } from "node:child_process";
+import { Agent, request } from "node:http";
+import { join } from "node:path";
+import { createInterface } from "node:readline";
+import { fileURLToPath } from "node:url";
+import { PROMPT } from "../lib/agents.mjs";
+import { DEADLINE_MS, in_time, on_clean_up, run_file, temporary_directory } from "../lib/undo.mjs";
+
+export const SUPERVISOR = fileURLToPath(new URL("../../dist/supervisor.js", import.meta.url));
+
+/** With one task. Its sockets lie in the same directory. */
+export async function start_supervisor() {
+  const root = temporary_directory("sv-bench-");
+  const env = { PATH: process.env.PATH, HOME: root, LANG: "C.UTF-8", XDG_RUNTIME_DIR: root };
+  // So that the two ways of containment can be compared.
+  const { SUPERVISOR_CONTAINMENT } = process.env;
+  if (SUPERVISOR_CONTAINMENT) env.SUPERVISOR_CONTAINMENT = SUPERVISOR_CONTAINMENT;
+  const workspace = join(root, "ws");
+  let child = null;
+  let ended = null;
+  let call = null;
+  let tmux_socket = null;
+  let socket = null;
+  const start = async () => {
+    // Detached: Ctrl-C must reach the benchmark alone, which then stops the supervisor with its agents.
+    child = spawn(process.execPath, [SUPERVISOR, "start", "--json", "--log-level", "error", "--workspace", workspace], {
+      env,
+      detached: true,
+      stdio: ["ignore", "pipe", "inherit"],
+    });
+    ended = new Promise((resolve) => child.once("exit", resolve));
+    const ready = Promise.race([
+      new Promise((resolve) => createInterface({ input: child.stdout }).once("line", resolve)),
+      ended.then((code) => Promise.reject(new Error(`the supervisor ended with ${code} before it was ready`))),
+    ]);
+    const line = JSON.parse(await in_time(ready, () => "the supervisor's ready line"));
+    socket = line.socket;
+    call = (method, path, body) => call_socket(socket, method, path, body);
+  };
+  const alive = () => child.exitCode === null && child.signalCode === null;
+  let stopped = false;
+  const stop = async () => {
+    if (stopped) return;
+    stopped = true;
+    try {
+      if (call && alive()) await call("POST", "/v1/stop", { agents: true });
+      else child?.kill("SIGTERM");
+      await in_time(ended, () => "the supervisor to end");
+    } catch (error) {
+      // Our own processes, so that they may go without a word: the daemon by its handle, the hosts with their terminals.
+      child.kill("SIGKILL");
+      if (tmux_socket) await run_file("tmux", ["-S", tmux_socket, "kill-server"]).catch(() => undefined);
+      throw error;
+    }
+  };
+  on_clean_up(stop);
+  await start();
+  tmux_socket = (await call("GET", "/healthz")).tmux_socket;
+  const { task_id } = await call("POST", "/v1/tasks", { description: "benchmark" });
+  const task = join(workspace, task_id);
+  const system = {
+    name: "supervisor",
+    root,
+    env,
+    workspace,
+    task,
+    tmux_socket,
+    logs: join(task, "logs"),
+    log_suffix: "_stream.jsonl",
+    pid: () => child.pid,
+    socket: () => socket,
+    call: (...args) => call(...args),
+    async deploy(_name, script, more = {}) {
+      const command = ["sh", "-c", script];
+      const record = await call("POST", "/v1/agents", { task_id, command, prompt: PROMPT, cwd: root, env, ...more });
+      return { id: record.id, log: record.tracked_files.log_file, record };
+    },
+    /** The receipt; one that proves less than a whole end is an error, whatever was measured. */
+    async kill({ id }, body = {}) {
+      const receipt = await call("POST", `/v1/agents/${id}/kill`, { cleanup: "delete", ...body });
+      prove(receipt, id);
+      return receipt;
+    },
+    /** The receipt of an agent that ends by itself; its output is kept with `more.cleanup` at its deploy. */
+    async ended({ id }) {
+      const receipt = await call("GET", `/v1/agents/${id}/wait?timeout_ms=${DEADLINE_MS}`);
+      prove(receipt, id);
+      return receipt;
+    },
+    attach: async ({ id }) => (await call("GET", `/v1/agents/${id}/attach`)).command,
+    /** One report of each kind, after which all five tracked files exist. */
+    async report({ id }) {
+      await call("POST", `/v1/agents/${id}/progress`, { status: "working", message: "half" });
+      await call("POST", `/v1/agents/${id}/findings`, { finding_type: "note", severity: "low", message: "one" });
+    },
+    /** Kills the supervisor; its agents live on. Resolves when it is gone. */
+    async crash() {
+      child.kill("SIGKILL");
+      await ended;
+    },
+    /** Starts it again. Resolves with its ready line. */
+    restart: start,
+    stop,
+  };
+  return system;
+}
+
+function prove(receipt, id) {
+  const { handles, survivors, files_failed, files_deferred } = receipt.cleanup;
+  const left = survivors.length + files_failed.length + files_deferred.length;
+  if (!receipt.success || handles !== "clear" || left > 0)
+    throw new Error(`the end of ${id} left something: ${JSON.stringify(receipt)}`);
+}
+
+const keep = new Agent({ keepAlive: true, maxSockets: 64 });
+
+/** Bare HTTP, which any client could do. Answers above 399 are errors. */
+function call_socket(socketPath, method, path, body) {
+  return new Promise((resolve, reject) => {
+    const headers = body ? { "content-type": "application/json" } : {};
+    const signal = AbortSignal.timeout(DEADLINE_MS);
+    const outgoing = request({ agent: keep, socketPath, method, path, headers, signal }, async (answer) => {
+      try {
+        let text = "";
+        for await (const chunk of answer) text += chunk;
+        if (answer.statusCode < 400) resolve(JSON.parse(text));
+        else reject(new Error(`${method} ${path}: ${answer.statusCode} ${text}`));
+      } catch (error) {
+        reject(error);
+      }
+    });
+    outgoing.once("error", reject);
+    outgoing.end(body && JSON.stringify(body));
+  });
+}
