@@ -162,6 +162,9 @@ export default {
       { path: [packages("execa"), builtin("child_process")] },
     ),
 
+    only_in("^src/daemon/metrics", "prom-client", "What is counted, and under which name, is said in one place.", {
+      path: packages("prom-client"),
+    }),
     only_in("^src/host/", "create-require", "What is loaded by createRequire passes every wall here unseen.", {
       path: builtin("module"),
     }),

@@ -28,6 +28,7 @@ const shared = {
     "p-retry",
     "yaml",
     "leven",
+    "prom-client",
     "@modelcontextprotocol/sdk",
   ],
   // Bundled CommonJS packages call require(); an ES module has none of its own.

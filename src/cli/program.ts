@@ -16,6 +16,7 @@ import { gc_command } from "./commands/gc.ts";
 import { kill_command } from "./commands/kill.ts";
 import { logs_command } from "./commands/logs.ts";
 import { mcp_command } from "./commands/mcp.ts";
+import { metrics_command } from "./commands/metrics.ts";
 import { profiles_command } from "./commands/profiles.ts";
 import { progress_command } from "./commands/progress.ts";
 import { ps_command } from "./commands/ps.ts";
@@ -93,6 +94,7 @@ const COMMANDS = [
   verify_command,
   gc_command,
   events_command,
+  metrics_command,
   stop_command,
   mcp_command,
   doctor_command,

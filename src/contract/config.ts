@@ -3,6 +3,7 @@
  * one key here, with a strict object and defaults of its own; the daemon has it in `services.config`.
  */
 import { z } from "zod";
+import { alerts_config } from "./alert.ts";
 import { log_full, log_max_bytes } from "./log-limit.ts";
 import { PROFILE_NAME_PATTERN, profile_settings } from "./profile.ts";
 
@@ -59,6 +60,7 @@ export const supervisor_config = z.strictObject({
     .default({})
     .describe("profiles by name: new ones, and changes to shipped ones"),
   logs: logs.default(() => logs.parse({})).describe("how large agents' logs may grow; a deploy may say otherwise"),
+  alerts: alerts_config.prefault({}).describe("who is told when something needs a person: see [alerts](alerts.md)"),
 });
 export type SupervisorConfig = z.infer<typeof supervisor_config>;
 

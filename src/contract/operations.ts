@@ -4,6 +4,7 @@
  */
 import type { z } from "zod";
 import { agents_operations } from "./operations/agents.ts";
+import type { define } from "./operations/define.ts";
 import { output_operations } from "./operations/output.ts";
 import { profiles_operations } from "./operations/profiles.ts";
 import { reports_operations } from "./operations/reports.ts";
@@ -19,6 +20,8 @@ export const OPERATIONS = {
   ...tasks_operations,
 } as const;
 
+/** Any operation. */
+export type Operation = ReturnType<typeof define<z.ZodType, z.ZodType, z.ZodType, z.ZodType>>;
 export type OperationName = keyof typeof OPERATIONS;
 type Operations = typeof OPERATIONS;
 /** What a handler gets: everything parsed, defaults filled in. */

@@ -68,6 +68,8 @@ export function is_inside(dir: string, path: string): boolean {
 export const daemon_socket = (runtime_dir: string) => join(runtime_dir, "d.sock");
 export const tmux_socket = (runtime_dir: string) => join(runtime_dir, "t.sock");
 export const tmux_config = (runtime_dir: string) => join(runtime_dir, "tmux.conf");
+/** The cookie of the programs that are told of alerts: by it the next daemon finds those that this one left when it was killed. */
+export const hook_cookie_file = (runtime_dir: string) => join(runtime_dir, "hooks");
 export const canary_file = (runtime_dir: string) => join(runtime_dir, "canary");
 /** Where a daemon that was started in a session says why it could not start. */
 export const start_failure_file = (runtime_dir: string) => join(runtime_dir, "start.failed");

@@ -41,6 +41,10 @@ export const profile_settings = z.strictObject({
     .array(argument)
     .optional()
     .describe("its last arguments; `{prompt}` becomes the prompt, `{prompt_file}` the file that has it"),
+  mcp_args: z
+    .array(argument)
+    .optional()
+    .describe("its first arguments with `--mcp`; `{mcp_config}` becomes the file that connects it to this supervisor"),
   resume_args: z
     .array(argument)
     .optional()

@@ -285,7 +285,7 @@ function launch_spec(services: Services, task: Task, agent: AgentRecord, request
   return {
     agent_id: agent.id,
     task_id: task.task_id,
-    command: launch_command(request, files.prompt_file as string),
+    command: launch_command(request, files.prompt_file as string, files.mcp_config),
     cwd: agent.cwd,
     env,
     mode: agent.mode,

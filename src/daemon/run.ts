@@ -25,6 +25,8 @@ import { lsof_version } from "../drivers/lsof.ts";
 import { end_idle_server, server_lives, TMUX_CONFIG, tmux_version } from "../drivers/tmux.ts";
 import { arm, type Crash, crash_point } from "../faults/crash-point.ts";
 import { find_host } from "./adopt.ts";
+import { Alerts } from "./alerts/alerts.ts";
+import { end_leftover_hooks } from "./alerts/hook.ts";
 import { start_server } from "./api/server.ts";
 import { Ages, type Clock, SYSTEM_CLOCK } from "./clock.ts";
 import { load_config } from "./config/load.ts";
@@ -38,6 +40,7 @@ import { remove_leftover_groups } from "./leftover-groups.ts";
 import { sweep_leftovers } from "./leftovers.ts";
 import { lock_workspace, read_daemon_info, state_of } from "./lock.ts";
 import { LogReaders } from "./logs/readers.ts";
+import { Metrics } from "./metrics/metrics.ts";
 import { Panes } from "./panes.ts";
 import { make_profiles } from "./profiles/profiles.ts";
 import { reconcile } from "./reconcile.ts";
@@ -113,6 +116,7 @@ export async function start_daemon(options: DaemonOptions): Promise<Daemon> {
     const verifier = new Verifier();
     const clock = options.clock ?? SYSTEM_CLOCK;
     const panes = new Panes(() => services);
+    const metrics = new Metrics(() => services);
     const services: Services = {
       workspace,
       runtime_dir,
@@ -129,6 +133,8 @@ export async function start_daemon(options: DaemonOptions): Promise<Daemon> {
       verifier,
       events: new EventLog(),
       log: options.log,
+      metrics,
+      alerts: new Alerts(() => services, metrics),
       reports: new Reports(),
       book: new ReportBook(),
       readers: new LogReaders(),
@@ -150,6 +156,10 @@ export async function start_daemon(options: DaemonOptions): Promise<Daemon> {
     await writeFile(services.tmux.config, TMUX_CONFIG, { flag: "wx", mode: 0o600 });
     await verifier.open(canary_file(runtime_dir), whose_process(services));
     undo.push(() => verifier.close());
+    services.events.listen(metrics.hear);
+    verifier.watch = metrics;
+    registry.on_write = metrics.registry_written;
+    await end_leftover_hooks(runtime_dir);
     await sweep_leftovers(services);
     crash_point("start.swept");
     for (const warning of registry.warnings)
@@ -158,6 +168,8 @@ export async function start_daemon(options: DaemonOptions): Promise<Daemon> {
       options.log.warn(warning);
       services.events.emit({ type: "warning", agent_id: null, message: warning });
     };
+    services.alerts.start();
+    undo.push(() => services.alerts.stop());
     const adopted = await reconcile(services, before?.boot_id ?? null);
     undo.push(() => panes.close());
     resume_sessions(services);
@@ -186,6 +198,7 @@ export async function start_daemon(options: DaemonOptions): Promise<Daemon> {
           "ends are not complete; the next start goes on with them",
         );
       await panes.close();
+      await services.alerts.stop();
       stop_sweeper();
       remove_leftover_groups(services);
       await server.close();
@@ -324,7 +337,8 @@ export async function prepare_runtime_dir(dir: string): Promise<void> {
 export async function remove_runtime_dir(dir: string): Promise<void> {
   if (await server_lives(tmux_socket(dir))) return;
   for (const name of await readdir(dir))
-    if (/^(d\.sock|t\.sock|tmux\.conf|canary|start\.failed)$/.test(name)) await rm(`${dir}/${name}`, { force: true });
+    if (/^(d\.sock|t\.sock|tmux\.conf|canary|hooks|start\.failed)$/.test(name))
+      await rm(`${dir}/${name}`, { force: true });
   for (const one of [dir, dirname(dir)]) {
     await rmdir(one).catch((error) => {
       if (!is_errno(error, "ENOTEMPTY", "ENOENT", "EEXIST")) throw error;

@@ -18,7 +18,14 @@ export interface FileVerdict {
 /** Says whose process a holder is. */
 export type Whose = (pid: number) => Holder["whose"];
 
+/** Told how long each lsof took, and of each verdict on a file that is there. */
+export interface VerifierWatch {
+  lsof_ran: (ms: number, ok: boolean) => void;
+  judged: (verdict: Verdict) => void;
+}
+
 export class Verifier {
+  watch: VerifierWatch = { lsof_ran: () => {}, judged: () => {} };
   private canary: { path: string; id: FileId; handle: FileHandle } | null = null;
   private running: Promise<LsofAnswer> | null = null;
   private waiting: { files: Set<string>; answer: Promise<LsofAnswer> } | null = null;
@@ -46,7 +53,11 @@ export class Verifier {
     const present = paths.filter((_, index) => found[index] !== null);
     if (present.length === 0) return paths.map((path) => ({ path, verdict: "clear", holders: [], reason: null }));
     const answer = await this.ask(present);
-    return paths.map((path, index) => judge(path, found[index] ?? null, answer, this.whose));
+    return paths.map((path, index) => {
+      const verdict = judge(path, found[index] ?? null, answer, this.whose);
+      if (found[index]) this.watch.judged(verdict.verdict);
+      return verdict;
+    });
   }
 
   private ask(files: readonly string[]): Promise<LsofAnswer> {
@@ -57,7 +68,11 @@ export class Verifier {
         this.waiting = null;
         const { canary } = this;
         if (!canary) return { ok: false as const, reason: "the supervisor is stopping" };
-        this.running = lsof([...batch], { path: canary.path, id: canary.id, pid: process.pid });
+        const began = performance.now();
+        this.running = lsof([...batch], { path: canary.path, id: canary.id, pid: process.pid }).then((answer) => {
+          this.watch.lsof_ran(performance.now() - began, answer.ok);
+          return answer;
+        });
         return this.running;
       };
       this.waiting = { files: batch, answer: sweep() };

@@ -16,6 +16,7 @@ import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import type { AgentRecord } from "../../src/contract/agent.ts";
 import type { AgentView } from "../../src/contract/operations/agents.ts";
 import { gap_or_double } from "../support/numbered-lines.ts";
+import { stop_host } from "../support/stop-host.ts";
 import { eventually, fixture, TestSupervisor } from "../support/supervisor.ts";
 
 const AGENT_HOST = fileURLToPath(new URL("../../dist/agent-host.js", import.meta.url));
@@ -49,25 +50,11 @@ const prints_on = async (agent: AgentRecord) => {
   await eventually(`${agent.id} to print on`, async () => (await supervisor.log_text(agent)).length > length);
 };
 
-/** Stops a host while no supervisor runs. Without a tmux server, because tmux continues whatever stops in its panes. */
-async function stop_host(pid: number): Promise<void> {
-  const { tmux_socket } = await supervisor.client.call("health");
-  await supervisor.signal_daemon("SIGKILL");
-  const server = execFileSync("tmux", ["-S", tmux_socket, "display-message", "-p", "#{pid}"], { encoding: "utf8" });
-  process.kill(Number(server), "SIGKILL");
-  // Its end hangs up the panes, which continues whoever is stopped in them: the stop must come afterwards.
-  await eventually("the tmux server to be gone", () => {
-    const stat = existsSync(`/proc/${server.trim()}/stat`) && readFileSync(`/proc/${server.trim()}/stat`, "latin1");
-    return !stat || stat.includes(") Z");
-  });
-  process.kill(pid, "SIGSTOP");
-}
-
 describe("a host that", () => {
   test("is stopped keeps nobody from being adopted, is shown as unresponsive, and is taken up when it goes on", async () => {
     const [stopped, other] = await Promise.all([numbers(), numbers()]);
     const { host } = await get(stopped);
-    await stop_host(host?.pid as number);
+    await stop_host(supervisor, host?.pid as number);
     await supervisor.boot();
     expect(await get(other)).toMatchObject({ status: "running", host_state: "connected" });
     await has_state(stopped, "unresponsive");
@@ -86,7 +73,7 @@ describe("a host that", () => {
     const agent = await numbers();
     const { host } = await get(agent);
     await supervisor.printed(agent, "3\n");
-    await stop_host(host?.pid as number);
+    await stop_host(supervisor, host?.pid as number);
     await supervisor.boot();
     await has_state(agent, "unresponsive");
     const receipt = await supervisor.client.call("kill", { params: { agent: agent.id }, body: { cleanup: "keep" } });

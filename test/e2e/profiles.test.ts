@@ -43,6 +43,17 @@ describe("a profile", () => {
     return { ...JSON.parse(log), agent_id: receipt.agent_id };
   }
 
+  test("of claude connects its agent to the supervisor when that is asked for, before all options that could be taken for a file", async () => {
+    const { args, agent_id } = await call(["--profile", "claude", "--mcp", "--prompt", "x", "--", "{mcp_config}"]);
+    expect(args.slice(0, 3)).toEqual([
+      "--mcp-config",
+      expect.stringContaining(`agent_mcp_${agent_id}.json`),
+      "--print",
+    ]);
+    expect(args.at(-1)).toBe("{mcp_config}");
+    expect((await call(["--profile", "claude", "--prompt", "x"])).args).not.toContain("--mcp-config");
+  });
+
   test.each([
     ["claude", "--print --output-format stream-json --verbose --dangerously-skip-permissions", "do it", "--resume S1"],
     ["codex", "exec --json --sandbox workspace-write --skip-git-repo-check -", "do it", "resume S1 -"],

@@ -23,6 +23,7 @@ describe("the tools", () => {
         "get_task_findings",
         "verify_handles",
         "collect_garbage",
+        "get_metrics",
         "wait_for_agent",
         "send_input",
       ]),

@@ -52,5 +52,7 @@ export const define = <P extends z.ZodType, Q extends z.ZodType, B extends z.Zod
   body: B;
   response: R;
   stream?: boolean;
+  /** What a stream is made of, where it is not just bytes. */
+  content_type?: string;
   mcp?: McpTool | readonly McpTool[];
 }) => operation;

@@ -1,6 +1,8 @@
 /** Operations on the supervisor itself: who serves, what is held, what happened, stop. */
 import { z } from "zod";
+import { alert } from "../alert.ts";
 import { containment_report } from "../containment.ts";
+import { metrics_answer } from "../metrics.ts";
 import { holder, receipt, verdict } from "../receipt.ts";
 import { define, flag, none } from "./define.ts";
 
@@ -22,10 +24,13 @@ export const supervisor_event = z.object({
     "files_removed",
     "archives_expired",
     "task_expired",
+    "alert",
     "warning",
   ]),
   agent_id: z.string().nullable(),
   message: z.string(),
+  /** The whole alert, with type `alert`. */
+  alert: alert.optional(),
 });
 export type SupervisorEvent = z.infer<typeof supervisor_event>;
 
@@ -131,6 +136,33 @@ export const supervisor_operations = {
     body: z.unknown(),
     response: z.unknown(),
     stream: true,
+    content_type: "application/x-ndjson",
+  }),
+  metrics: define({
+    method: "GET",
+    path: "/metrics",
+    description: "All metrics, as text for Prometheus.",
+    params: none,
+    query: none,
+    body: z.unknown(),
+    response: z.unknown(),
+    stream: true,
+    content_type: "text/plain; version=0.0.4; charset=utf-8",
+  }),
+  get_metrics: define({
+    method: "GET",
+    path: "/v1/metrics",
+    description: "The supervisor's metrics as JSON, and what the receipts add up to.",
+    params: none,
+    query: z.strictObject({ process: flag.describe("also the figures of the supervisor's own process") }),
+    body: z.unknown(),
+    response: metrics_answer,
+    mcp: {
+      tool: "get_metrics",
+      description:
+        "How the whole supervisor does: agents by status, cleanups by result with their durations, files that wait, lsof, queue, memory of hosts, free disk, alerts. Use it to see whether there is room for more agents, or whether cleanups fail. Answers {success, since, metrics: [{name, type, help, values: [{labels, value}]}], receipts}; durations are in seconds, a histogram's value is its mean.",
+      hints: { read_only: true },
+    },
   }),
   stop: define({
     method: "POST",

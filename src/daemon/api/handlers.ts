@@ -8,6 +8,7 @@ import { finding } from "./handlers/finding.ts";
 import { findings } from "./handlers/findings.ts";
 import { gc } from "./handlers/gc.ts";
 import { get_agent } from "./handlers/get-agent.ts";
+import { get_metrics } from "./handlers/get-metrics.ts";
 import { get_output } from "./handlers/get-output.ts";
 import { get_profile } from "./handlers/get-profile.ts";
 import { get_task } from "./handlers/get-task.ts";
@@ -18,6 +19,7 @@ import { list_agents } from "./handlers/list-agents.ts";
 import { list_profiles } from "./handlers/list-profiles.ts";
 import { list_tasks } from "./handlers/list-tasks.ts";
 import { logs } from "./handlers/logs.ts";
+import { metrics } from "./handlers/metrics.ts";
 import { progress } from "./handlers/progress.ts";
 import { send } from "./handlers/send.ts";
 import { set_log_limit } from "./handlers/set-log-limit.ts";
@@ -49,5 +51,7 @@ export const HANDLERS: Handlers = {
   verify,
   gc,
   events,
+  metrics,
+  get_metrics,
   stop,
 };

@@ -20,6 +20,7 @@ const STREAMS: Partial<Record<OperationName, { type: string; schema: unknown }>>
     type: "application/x-ndjson",
     schema: z.toJSONSchema(supervisor_event, { io: "output", target: "openapi-3.0" }),
   },
+  metrics: { type: "text/plain", schema: { type: "string" } },
 };
 const BYTES = { type: "application/octet-stream", schema: { type: "string", format: "binary" } };
 

@@ -9,7 +9,7 @@ import rate_limit from "@fastify/rate-limit";
 import fastify, { type FastifyInstance, type FastifyReply } from "fastify";
 import { serializerCompiler, validatorCompiler } from "fastify-type-provider-zod";
 import { SupervisorError } from "../../contract/errors.ts";
-import { OPERATIONS, type OperationName } from "../../contract/operations.ts";
+import { OPERATIONS, type Operation, type OperationName } from "../../contract/operations.ts";
 import type { Services } from "../services.ts";
 import { answer_bad_http, error_body, to_supervisor_error } from "./errors.ts";
 import type { Handlers, Stream } from "./handler.ts";
@@ -94,8 +94,11 @@ function add_body_parsers(app: FastifyInstance): void {
   });
 }
 
+/** One operation, with all that an operation may have. */
+const operation_of = (name: OperationName): Operation => OPERATIONS[name];
+
 function add_route(app: FastifyInstance, services: Services, name: OperationName, handlers: Handlers): void {
-  const { method, path, description, params, query, body, stream } = OPERATIONS[name];
+  const { method, path, description, params, query, body, stream, content_type } = operation_of(name);
   app.route({
     method,
     url: path,
@@ -111,7 +114,7 @@ function add_route(app: FastifyInstance, services: Services, name: OperationName
       );
       if (!stream) return result;
       return reply
-        .type(name === "events" ? "application/x-ndjson" : "application/octet-stream")
+        .type(content_type ?? "application/octet-stream")
         .send(Readable.from(result as Stream, { objectMode: false }));
     },
   });

@@ -106,7 +106,12 @@ function keys_at(schema: z.ZodType, path: PropertyKey[]): string[] {
 
 /** A schema without what makes it optional. */
 export function unwrapped(schema: z.ZodType): z.ZodType {
-  if (schema instanceof z.ZodOptional || schema instanceof z.ZodDefault || schema instanceof z.ZodNullable)
+  if (
+    schema instanceof z.ZodOptional ||
+    schema instanceof z.ZodDefault ||
+    schema instanceof z.ZodPrefault ||
+    schema instanceof z.ZodNullable
+  )
     return unwrapped(schema.unwrap() as z.ZodType);
   return schema;
 }

@@ -134,6 +134,8 @@ async function run_end(services: Services, agent: AgentRecord, request: EndReque
   });
   crash_point("end.receipt_recorded");
   await keep_receipt(services, agent);
+  services.metrics.ended(receipt);
+  services.alerts.ended(agent, receipt);
   events.emit({ type: "agent_ended", agent_id: agent.id, message: `${receipt.status}: ${ending.reason}` });
   log.info(
     {

@@ -49,7 +49,7 @@ function plain_command(request: DeployRequest): string[] {
 }
 
 function profile_command(profile: Profile, request: DeployRequest): string[] {
-  const { name, command, args, resume_args, prompt_args } = profile;
+  const { name, command, args, mcp_args, resume_args, prompt_args } = profile;
   if (request.command !== undefined)
     refuse(`give a command or a profile, not both; arguments for the profile's own program are args`);
   if (request.args[0] === command)
@@ -65,15 +65,24 @@ function profile_command(profile: Profile, request: DeployRequest): string[] {
       );
   }
   const resumed = resume === undefined ? [] : resume_args.map((one) => one.replaceAll("{session}", () => resume));
-  return [command, ...args, ...request.args, ...resumed, ...prompt_args];
+  return [command, ...(request.mcp ? mcp_args : []), ...args, ...request.args, ...resumed, ...prompt_args];
 }
 
 /** The command as it is run. Only the profile's own prompt arguments are filled in, never what somebody wrote. */
-export function launch_command({ command, profile_of, prompt = "" }: DeployPlan, prompt_file: string): string[] {
+export function launch_command(
+  { command, profile_of, mcp, prompt = "" }: DeployPlan,
+  prompt_file: string,
+  mcp_config: string | undefined,
+): string[] {
+  const first = mcp && mcp_config !== undefined ? (profile_of?.mcp_args.length ?? 0) : 0;
   const last = profile_of?.prompt_args.length ?? 0;
   const fill = (text: string) =>
     text.replace(/\{prompt(_file)?\}/g, (_all, file: string | undefined) => (file ? prompt_file : prompt));
-  return command.map((one, index) => (index >= command.length - last ? fill(one) : one));
+  return command.map((one, index) => {
+    if (index >= command.length - last) return fill(one);
+    if (index > 0 && index <= first) return one.replaceAll("{mcp_config}", () => mcp_config as string);
+    return one;
+  });
 }
 
 /** What the agent's stdin is: the prompt, unless its profile hands it over in another way. */

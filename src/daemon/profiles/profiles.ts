@@ -36,6 +36,8 @@ function complete(name: string, said: ProfileSettings, sources: string[]): Profi
     fail(".prompt_args: has {prompt}, but prompt is not 'argument'");
   if (said.resume_args && said.resume_args.length > 0 && !has(said.resume_args, "{session}"))
     fail(".resume_args: must have {session}");
+  if (said.mcp_args && said.mcp_args.length > 0 && !has(said.mcp_args, "{mcp_config}"))
+    fail(".mcp_args: must have {mcp_config}");
   return {
     name,
     sources,
@@ -44,6 +46,7 @@ function complete(name: string, said: ProfileSettings, sources: string[]): Profi
     args: said.args ?? [],
     prompt,
     prompt_args,
+    mcp_args: said.mcp_args ?? [],
     resume_args: said.resume_args ?? [],
     env: said.env ?? {},
     pass_env: said.pass_env ?? [],

@@ -13,6 +13,8 @@ export const SHIPPED_PROFILES: Record<string, ProfileSettings & { command: strin
     command: "claude",
     args: ["--print", "--output-format", "stream-json", "--verbose", "--dangerously-skip-permissions"],
     prompt: "stdin",
+    // It takes several files, up to the next option: what follows are the options above. Its user's other servers stay (--strict-mcp-config would leave them out).
+    mcp_args: ["--mcp-config", "{mcp_config}"],
     resume_args: ["--resume", "{session}"],
     pass_env: [...BASICS, "ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN", "ANTHROPIC_BASE_URL", "CLAUDE_CODE_OAUTH_TOKEN"],
     stdout: "pipe",

@@ -36,6 +36,8 @@ export class Registry {
   /** Everything that a person should know; whoever sets `on_warning` hears of the later ones as they come. */
   readonly warnings: string[] = [];
   on_warning: (text: string) => void = () => {};
+  /** Told how long each write of a registry took, in ms. */
+  on_write: (ms: number, ok: boolean) => void = () => {};
   private frozen = false;
   /** Agents that are leaving, by departure; none of these rejects. */
   private readonly departures = new Set<Promise<void>>();
@@ -103,6 +105,7 @@ export class Registry {
           : `${store.path}: there is no good copy; the registry was rebuilt from the task's files (${found.length} agents)`,
       );
     }
+    store.on_write = (ms, ok) => this.on_write(ms, ok);
     const task = { task_id, dir, store, agents, journal };
     this.tasks.set(task_id, task);
     return task;
@@ -162,6 +165,7 @@ export class Registry {
   ): Promise<Task> {
     const data = { ...empty_registry(dir), task_description: description, created_at: now.toISOString(), ...extra };
     const store = await RegistryStore.create(registry_path(dir), data, this.warn);
+    store.on_write = (ms, ok) => this.on_write(ms, ok);
     const journal = await Journal.load(journal_path(dir), this.warn);
     const task = { task_id, dir, store, agents: new Map(), journal };
     this.tasks.set(task_id, task);

@@ -150,6 +150,8 @@ export class RegistryStore {
   private next: Promise<void> | null = null;
   /** When the write under way began, by the monotonic clock, or null. */
   private began: number | null = null;
+  /** Told how long each write took, in ms. */
+  on_write: (ms: number, ok: boolean) => void = () => {};
 
   private constructor(
     readonly path: string,
@@ -199,9 +201,19 @@ export class RegistryStore {
         );
         this.next = null;
         this.began = performance.now();
-        this.flushing = this.db.write().finally(() => {
-          this.began = null;
-        });
+        const done = (ok: boolean) => this.on_write(performance.now() - (this.began ?? 0), ok);
+        this.flushing = this.db
+          .write()
+          .then(
+            () => done(true),
+            (error) => {
+              done(false);
+              throw error;
+            },
+          )
+          .finally(() => {
+            this.began = null;
+          });
         await this.flushing;
       };
       this.next = write();

@@ -63,6 +63,7 @@ async function sweep_agent(sweep: Sweep, agent: AgentRecord, whole: Ending, rece
   });
   crash_point("sweep.receipt_amended");
   await keep_receipt(services, agent);
+  services.metrics.released(removed.length, files.bytes_freed);
   services.events.emit({
     type: "files_removed",
     agent_id: agent.id,

@@ -75,6 +75,9 @@ describe("a config", () => {
       "profiles:\n  claude:\n    result_event: { complete: [] }\n",
       "3:21: unknown key 'complete' in profiles.claude.result_event; did you mean 'completed'?",
     ],
+    ["alerts: { webhook: ftp://x }\n", "1:20: alerts.webhook: must be an http or https URL"],
+    ["alerts: { webhook: 'http://me:secret@x/' }\n", "1:20: alerts.webhook: must not have a user or password in it"],
+    ["alerts: { comand: [x] }\n", "1:11: unknown key 'comand' in alerts; did you mean 'command'?"],
     ["profils: 1\nprofile: 2\n", "1:1: unknown key 'profils'; did you mean 'profiles'? (and 1 more)"],
   ])("that is wrong (%j) names file, line, column, the key, and what was probably meant", async (text, message) => {
     await project(text);
@@ -104,6 +107,7 @@ describe("a config", () => {
     ["profiles: {own: {args: [a]}}", /profiles\.own: has no command, and no shipped profile has that name/],
     ["profiles: {own: {command: a, prompt: argument}}", /profiles\.own\.prompt_args: must have \{prompt\}/],
     ["profiles: {own: {command: a, prompt_args: ['{prompt}']}}", /has \{prompt\}, but prompt is not 'argument'/],
+    ["profiles: {own: {command: a, mcp_args: [--mcp]}}", /profiles\.own\.mcp_args: must have \{mcp_config\}/],
     ["profiles: {own: {command: a, resume_args: [--resume]}}", /profiles\.own\.resume_args: must have \{session\}/],
   ])("whose profile cannot work (%s) is refused", async (text, message) => {
     await project(text);
