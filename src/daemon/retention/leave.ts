@@ -5,7 +5,7 @@
 import { type AgentRecord, is_foreign } from "../../contract/agent.ts";
 import { message_of } from "../../contract/errors.ts";
 import { is_ended } from "../../contract/status.ts";
-import { keep_receipt } from "../ending/archived-receipt.ts";
+import { put_receipt } from "../ending/archived-receipt.ts";
 import type { Task } from "../registry/registry.ts";
 import type { Services } from "../services.ts";
 
@@ -55,6 +55,6 @@ function excess_of(services: Services, task: Task): AgentRecord[] {
 
 /** They leave. Durable when it resolves. */
 export async function leave(services: Services, task: Task, agents: readonly AgentRecord[]): Promise<void> {
-  for (const agent of agents) await keep_receipt(services, agent);
+  for (const agent of agents) await put_receipt(services, agent);
   await services.registry.depart(task, agents);
 }
