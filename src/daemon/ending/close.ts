@@ -18,10 +18,11 @@ import { kill_session } from "../../drivers/tmux.ts";
 import { crash_point } from "../../faults/crash-point.ts";
 import { read_exit_record } from "../exit-record.ts";
 import type { HostLink } from "../host-link.ts";
-import { measure_log, undo_half_rotations } from "../segments.ts";
+import { measure_log, track_segments, undo_half_rotations } from "../segments.ts";
 import type { Services } from "../services.ts";
 import { end_session_later } from "./later.ts";
 import { wait_to_leave } from "./leave.ts";
+import { find_result } from "./outcome.ts";
 
 /** How often a host that is ending its agent is asked whether it still answers, in ms. A full disk may keep it busy for hours. */
 const ALIVE_CHECK_MS = 15_000;
@@ -35,8 +36,16 @@ const LEAVE_BY_SIGNAL_MS = 30_000;
 /** How often is looked whether it has left: nobody tells of the death of another's child. In ms. */
 const LOOK_MS = 20;
 
-/** Fills `ending.closed`, once, and sees host and session off. Run again it asks for no second report, and removes what is left. */
-export async function close_agent(services: Services, agent: AgentRecord, ending: Ending): Promise<void> {
+/**
+ * Fills `ending.closed`, once, and sees host and session off. `record_report` makes the report durable. Run again it asks for no second report, and
+ * removes what is left.
+ */
+export async function close_agent(
+  services: Services,
+  agent: AgentRecord,
+  ending: Ending,
+  record_report: () => Promise<void>,
+): Promise<void> {
   const record = exit_record_path(services.registry.task_of(agent).dir, agent.id);
   if (is_foreign(agent)) {
     ending.closed = await nobody_saw(
@@ -50,13 +59,24 @@ export async function close_agent(services: Services, agent: AgentRecord, ending
       (await read_exit_record(record, agent.id)) ??
       (await by_ourselves(services, agent, ending));
     crash_point("end.reported");
-    // The report is on disk here before the host forgets it.
-    await services.registry.update(agent, { ending, exit: ending.closed.exit });
+  }
+  agent.exit = ending.closed.exit;
+  // On disk with the report, before a file is moved.
+  await track_segments(agent);
+  // While the log is in its place, and on disk together with the report: set aside, it would not be looked at again.
+  ending.result_event ??= await find_result(services, agent, ending);
+  // The report is on disk here before the host forgets it.
+  await record_report();
+  if (!is_foreign(agent)) {
     crash_point("end.report_recorded");
-    await release(services, agent, services.hosts.get(agent.id));
-    crash_point("end.host_left");
-    ending.session_killed = await end_session(services, agent, ending.closed.notes);
-    crash_point("end.session_ended");
+    const { notes } = ending.closed;
+    await Promise.all([
+      release(services, agent, services.hosts.get(agent.id)).then(() => crash_point("end.host_left")),
+      end_session(services, agent, notes).then((killed) => {
+        ending.session_killed = killed;
+        crash_point("end.session_ended");
+      }),
+    ]);
     await remove_leftovers(services, agent);
   }
   for (const path of [record, `${record}.new`]) {

@@ -9,12 +9,11 @@ import type { CleanupPolicy, EndStep, Receipt } from "../../contract/receipt.ts"
 import { agent_status, type EndCause, final_status, is_ended } from "../../contract/status.ts";
 import { crash_point } from "../../faults/crash-point.ts";
 import { leave_when_many } from "../retention/leave.ts";
-import { track_segments } from "../segments.ts";
 import type { Services } from "../services.ts";
 import { keep_receipt } from "./archived-receipt.ts";
 import { close_agent } from "./close.ts";
 import { EndUnderWay } from "./end-under-way.ts";
-import { find_result, outcome_of } from "./outcome.ts";
+import { outcome_of } from "./outcome.ts";
 import { make_receipt } from "./receipt.ts";
 import { remove_files } from "./remove.ts";
 import { set_aside } from "./set-aside.ts";
@@ -87,31 +86,36 @@ async function run_end(services: Services, agent: AgentRecord, request: EndReque
     duration_ms: {},
   };
   const first = agent.ending === null;
+  ending.step = "stop";
   await registry.advance(agent, { type: "end_begun", cause: ending.cause }, { ending, cleanup_state: "closing" });
   if (first) events.emit({ type: "agent_ending", agent_id: agent.id, message: ending.reason });
   crash_point("end.begun");
 
-  const step = async <T>(name: EndStep, state: AgentRecord["cleanup_state"], work: () => Promise<T>): Promise<T> => {
+  /** The step is on disk before it begins: recorded here, or with what was recorded just before it (each record costs a few syncs of the disk). */
+  const record = (name: EndStep, state: AgentRecord["cleanup_state"]): Promise<void> => {
     ending.step = name;
-    await registry.update(agent, { ending, cleanup_state: state });
+    return registry.update(agent, { ending, cleanup_state: state });
+  };
+  const timed = async <T>(name: EndStep, work: () => Promise<T>): Promise<T> => {
     const from = performance.now();
     const result = await work();
     ending.duration_ms[name] = performance.now() - from;
     return result;
   };
 
-  await step("stop", "closing", () => close_agent(services, agent, ending));
-  // On disk with the next step, before a file is moved.
-  await track_segments(agent);
-  ending.result_event ??= await find_result(services, agent, ending);
+  await timed("stop", () => close_agent(services, agent, ending, () => record("set_aside", "closing")));
   await services.reports.settled(Object.values(agent.tracked_files));
   const receipt = await services.readers.without(agent.id, async () => {
     const { dir } = registry.task_of(agent);
-    await step("set_aside", "closing", () => set_aside(dir, agent, ending));
+    await timed("set_aside", () => set_aside(dir, agent, ending));
     crash_point("end.set_aside");
-    const verdicts = await step("verify", "verifying", () => verify_files(services.verifier, agent, ending));
+    // A look changes nothing, so that it need not wait for its own record; the removal waits for both.
+    const [verdicts] = await timed("verify", () =>
+      Promise.all([verify_files(services.verifier, agent, ending), record("verify", "verifying")]),
+    );
     crash_point("end.verified");
-    const files = await step("remove", "removing", () => remove_files(dir, ending, verdicts));
+    await record("remove", "removing");
+    const files = await timed("remove", () => remove_files(dir, ending, verdicts));
     crash_point("end.removed");
     const outcome = outcome_of(agent, ending);
     const failed_result = outcome.decided_by === "result_event";
