@@ -1,16 +1,18 @@
-/** The agent host's process: arguments in, exit code out. Started by tmux as `node agent-host.js AGENT_ID SOCKET TMUX_SOCKET`. */
+/** The agent host's process: arguments in, exit code out. Started by tmux as `node agent-host.js AGENT_ID SOCKET TMUX_SOCKET [spare]`. */
 import { closeSync } from "node:fs";
 import { is_errno } from "../contract/errors.ts";
 import { arm, parse_crash } from "../faults/crash-point.ts";
 import { run_host } from "../host/run.ts";
 
-const [agent_id, socket, tmux_socket, crash] = process.argv.slice(2);
+const [agent_id, socket, tmux_socket, ...more] = process.argv.slice(2);
+const spare = more[0] === "spare";
+const crash = more[spare ? 1 : 0];
 if (!agent_id || !socket || !tmux_socket) {
-  console.error("usage: agent-host AGENT_ID SOCKET TMUX_SOCKET (started by the supervisor, not by hand)");
+  console.error("usage: agent-host AGENT_ID SOCKET TMUX_SOCKET [spare] (started by the supervisor, not by hand)");
   process.exit(2);
 }
 if (crash) arm(parse_crash(crash));
-run_host({ agent_id, socket, tmux_socket }).then(
+run_host({ agent_id, socket, tmux_socket, spare }).then(
   () => leave(0),
   (error) => {
     console.error(error);

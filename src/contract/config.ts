@@ -61,6 +61,12 @@ export const supervisor_config = z.strictObject({
     .describe("profiles by name: new ones, and changes to shipped ones"),
   logs: logs.default(() => logs.parse({})).describe("how large agents' logs may grow; a deploy may say otherwise"),
   alerts: alerts_config.prefault({}).describe("who is told when something needs a person: see [alerts](alerts.md)"),
+  spare_hosts: z
+    .int()
+    .min(0)
+    .max(8)
+    .default(0)
+    .describe("hosts kept ready, so that a deploy need not wait for one to boot; each takes about 9 MB"),
 });
 export type SupervisorConfig = z.infer<typeof supervisor_config>;
 

@@ -91,6 +91,8 @@ export type HostFacts = z.infer<typeof host_facts>;
 
 export const host_request = z.discriminatedUnion("type", [
   z.object({ type: z.literal("hello"), id: z.int(), protocol: z.int() }),
+  /** To a spare host, from the daemon that started it and no other: whose host it is from now on. */
+  z.object({ type: z.literal("become"), id: z.int(), agent_id: z.string(), socket: z.string() }),
   z.object({ type: z.literal("launch"), id: z.int(), spec: launch_spec }),
   z.object({
     type: z.literal("stop"),

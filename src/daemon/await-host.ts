@@ -3,9 +3,9 @@ import { watch } from "node:fs";
 import { readFile, rm } from "node:fs/promises";
 import { basename } from "node:path";
 import { is_errno, SupervisorError } from "../contract/errors.ts";
+import type { HostEvent } from "../contract/host-protocol.ts";
 import { is_alive, process_ref_of } from "../drivers/procfs.ts";
 import { HostLink } from "./host-link.ts";
-import { forward_events } from "./hosts.ts";
 import type { Services } from "./services.ts";
 
 /** A host boots in about 100 ms; on a machine where a hundred boot at once, in seconds. In ms. */
@@ -13,22 +13,23 @@ const BOOT_DEADLINE_MS = 20_000;
 /** How often is looked whether the booting host still lives: nobody tells of the death of another's child. In ms. */
 const LOOK_MS = 50;
 
+/** Resolves with the first connection: a spare host leaves with it, so that it must not be given up in between. */
 export async function await_host(
   services: Services,
-  agent_id: string,
-  socket: string,
-  pane_pid: number,
-  stderr: string,
+  { id, on_event }: { id: string; on_event: (event: HostEvent) => void },
+  { socket, pane_pid, stderr }: { socket: string; pane_pid: number; stderr: string },
 ): Promise<HostLink> {
   const pane = process_ref_of(pane_pid);
   const changes = watch(services.runtime_dir);
   try {
-    await new Promise<void>((resolve, reject) => {
+    return await new Promise<HostLink>((resolve, reject) => {
+      let connected = false;
       const connectable = () =>
-        HostLink.connect(agent_id, socket, () => {}).then(
+        HostLink.connect(id, socket, on_event).then(
           (link) => {
-            link.close();
-            resolve();
+            if (connected) link.close();
+            connected = true;
+            resolve(link);
           },
           (error) => {
             if (!is_errno(error, "ENOENT")) reject(error);
@@ -50,8 +51,6 @@ export async function await_host(
       changes.on("close", settle);
       void connectable();
     });
-    const link = await HostLink.connect(agent_id, socket, forward_events(services, agent_id));
-    return link;
   } catch (error) {
     const said = await readFile(stderr, "utf8").catch(() => "");
     const line = said.split("\n").find((one) => /Error|error/.test(one)) ?? said.split("\n")[0];

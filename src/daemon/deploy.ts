@@ -4,9 +4,8 @@
  */
 import { randomBytes } from "node:crypto";
 import { constants } from "node:fs";
-import { access, rm, stat, writeFile } from "node:fs/promises";
+import { access, rm, stat } from "node:fs/promises";
 import { delimiter, isAbsolute, join } from "node:path";
-import { fileURLToPath } from "node:url";
 import { COOKIE_VARIABLE } from "../containment/family.ts";
 import { remove_groups } from "../containment/groups.ts";
 import { check_limits, plan_groups } from "../containment/place.ts";
@@ -20,22 +19,20 @@ import type { DeployRequest } from "../contract/operations/agents.ts";
 import { exit_record_path, host_socket, host_stderr, tracked_files_of } from "../contract/paths.ts";
 import { open_in_place, remove_in_place } from "../drivers/in-place.ts";
 import { boot_id } from "../drivers/procfs.ts";
-import { kill_session, new_session } from "../drivers/tmux.ts";
-import { armed_crash, crash_point } from "../faults/crash-point.ts";
-import { await_host } from "./await-host.ts";
+import { kill_session } from "../drivers/tmux.ts";
+import { crash_point } from "../faults/crash-point.ts";
 import { end_agent } from "./ending/end.ts";
 import type { HostLink } from "./host-link.ts";
-import { facts_to_remember, set_host_state, watch_host } from "./hosts.ts";
+import { facts_to_remember, forward_events, set_host_state, watch_host } from "./hosts.ts";
 import { mcp_config } from "./mcp-config.ts";
 import { no_answer, OUTSIDE, TASK_FILES, within } from "./patience.ts";
 import { type DeployPlan, launch_command, missing_program, plan_deploy, stdin_file } from "./profiles/plan.ts";
 import type { Task } from "./registry/registry.ts";
 import type { Services } from "./services.ts";
+import { start_host } from "./start-host.ts";
 
 /** What a pty of ours is, where nothing else is asked for. */
 const DEFAULT_TERM = "xterm-256color";
-/** The host beside this file's bundle. */
-export const HOST_PROGRAM = fileURLToPath(new URL("../agent-host.js", import.meta.url));
 /** The prompt as the registry shows it; the whole of it is in the prompt file. */
 const PROMPT_EXCERPT = 200;
 
@@ -82,6 +79,9 @@ export async function deploy(services: Services, asked: DeployRequest): Promise<
       crash_point("deploy.files_removed");
     };
     undo.push(() => within(unwrite(), () => no_answer(task.dir, "the agent's files are removed when it does")));
+    // Registered, so that it may begin: it runs nothing yet.
+    const taken = services.spares.take(agent);
+    undo.push(async () => (await taken)?.close());
     await within(writing, () => no_answer(task.dir, "nothing was started"));
     crash_point("deploy.files_written");
     step = "starting its session";
@@ -91,26 +91,19 @@ export async function deploy(services: Services, asked: DeployRequest): Promise<
       await remove_session(services, agent);
       crash_point("deploy.session_removed");
     });
-    const stderr = host_stderr(services.runtime_dir, agent.id);
-    // Made here, because a shell would make it with a mode of its own.
-    await rm(stderr, { force: true });
-    await writeFile(stderr, "", { flag: "wx", mode: 0o600 });
-    const pane_pid = await new_session(services.tmux, agent.tmux_session as string, [
-      "/bin/sh",
-      "-c",
-      'exec 2>"$0" && exec "$@"',
-      stderr,
-      process.execPath,
-      "--no-warnings",
-      services.host_program,
-      agent.id,
-      socket,
-      services.tmux.socket,
-      ...crash_argument(),
-    ]);
-    crash_point("deploy.session_started");
-    step = "waiting for its host";
-    const link = await await_host(services, agent.id, socket, pane_pid, stderr);
+    const started = await taken;
+    const link =
+      started ??
+      (await start_host(services, {
+        id: agent.id,
+        session: agent.tmux_session as string,
+        spare: false,
+        on_event: forward_events(services, agent.id),
+        on_session: () => {
+          crash_point("deploy.session_started");
+          step = "waiting for its host";
+        },
+      }));
     undo.push(async () => {
       link.close();
       crash_point("deploy.link_closed");
@@ -160,14 +153,9 @@ export async function deploy(services: Services, asked: DeployRequest): Promise<
     throw error;
   } finally {
     services.deploys.delete(agent.id);
+    services.spares.fill();
     finished.resolve();
   }
-}
-
-/** A host reads no environment: a crash point that is armed here is handed on as an argument. Nothing in use. */
-function crash_argument(): string[] {
-  const crash = armed_crash();
-  return crash ? [`${crash.at}:${crash.mark}`] : [];
 }
 
 async function launch(link: HostLink, spec: LaunchSpec): Promise<HostFacts> {

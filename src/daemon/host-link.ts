@@ -22,6 +22,8 @@ import { line_reader } from "./json-lines.ts";
 
 /** A host answers within a millisecond or two; one that takes this long is stopped or wedged. In ms. */
 const REQUEST_DEADLINE_MS = 10_000;
+/** A spare that does not answer by then is given up: a host can be booted meanwhile. In ms. */
+const BECOME_DEADLINE_MS = 1_000;
 /** The longest line holds the facts, with a command line that the kernel limits to some megabytes (execve(2)); JSON may escape it. */
 const LINE_LIMIT = 16 * 1024 * 1024;
 
@@ -50,9 +52,9 @@ export class HostLink {
   on_pane: (state: PaneState) => void = () => {};
 
   private constructor(
-    readonly agent_id: string,
+    private agent_id: string,
     private readonly socket: Socket,
-    private readonly on_event: (event: HostEvent) => void,
+    private on_event: (event: HostEvent) => void,
   ) {
     this.closed = this.closed_handle.promise;
     this.launch = this.launch_handle.promise;
@@ -89,6 +91,14 @@ export class HostLink {
     this.take_view(facts);
     if (facts.closed) this.closed_handle.resolve(facts.closed);
     return facts;
+  }
+
+  /** Tells a spare host whose it is from now on, and under which name its socket is found. */
+  async become(agent_id: string, socket: string, on_event: (event: HostEvent) => void): Promise<HostFacts> {
+    const answer = await this.request({ type: "become", agent_id, socket }, BECOME_DEADLINE_MS);
+    this.agent_id = agent_id;
+    this.on_event = on_event;
+    return parse_answer(agent_id, host_facts, answer);
   }
 
   /** The view, from facts. `launch` answers with facts too: the host opens its pane only then, and may find its tmux server gone. */

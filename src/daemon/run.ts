@@ -30,7 +30,6 @@ import { end_leftover_hooks } from "./alerts/hook.ts";
 import { start_server } from "./api/server.ts";
 import { Ages, type Clock, SYSTEM_CLOCK } from "./clock.ts";
 import { load_config } from "./config/load.ts";
-import { HOST_PROGRAM } from "./deploy.ts";
 import { resume_sessions } from "./ending/later.ts";
 import { ends_settled, patiently } from "./ending/wait-for-ends.ts";
 import { EventLog } from "./events.ts";
@@ -48,6 +47,8 @@ import { Registry } from "./registry/registry.ts";
 import { ReportBook } from "./report-book.ts";
 import { Reports } from "./reports.ts";
 import type { Services } from "./services.ts";
+import { Spares } from "./spares.ts";
+import { HOST_PROGRAM } from "./start-host.ts";
 import { Sightings } from "./sweep/sightings.ts";
 import { Verifier } from "./verifier.ts";
 import { VERSION } from "./version.ts";
@@ -139,6 +140,7 @@ export async function start_daemon(options: DaemonOptions): Promise<Daemon> {
       book: new ReportBook(),
       readers: new LogReaders(),
       panes,
+      spares: new Spares(() => services, loaded.config.spare_hosts),
       hosts: new Map(),
       host_states: new Map(),
       searches: new Map(),
@@ -176,7 +178,9 @@ export async function start_daemon(options: DaemonOptions): Promise<Daemon> {
     remove_leftover_groups(services);
     const stop_sweeper = start_sweeper(services, options.sweep_every_ms);
     undo.push(async () => stop_sweeper());
+    undo.push(() => services.spares.close());
     const server = await start_server(services);
+    services.spares.fill();
     const running = () => registry.agents().filter((agent) => agent.cookie !== null && !is_ended(agent.status)).length;
 
     const stop = async ({ agents }: { agents: boolean }) => {
@@ -197,6 +201,7 @@ export async function start_daemon(options: DaemonOptions): Promise<Daemon> {
           { agents: [...services.ends.keys()] },
           "ends are not complete; the next start goes on with them",
         );
+      await services.spares.close();
       await panes.close();
       await services.alerts.stop();
       stop_sweeper();

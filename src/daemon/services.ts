@@ -20,6 +20,13 @@ import type { Reports } from "./reports.ts";
 import type { Sightings } from "./sweep/sightings.ts";
 import type { Verifier } from "./verifier.ts";
 
+/** What `Spares` offers. Here, because a spare is made with what stands in `Services`. */
+export interface SpareHosts {
+  fill(): void;
+  take(agent: AgentRecord): Promise<HostLink | null>;
+  close(): Promise<void>;
+}
+
 export interface Services {
   workspace: string;
   runtime_dir: string;
@@ -47,6 +54,8 @@ export interface Services {
   book: ReportBook;
   readers: LogReaders;
   panes: Panes;
+  /** Hosts that wait for an agent. */
+  spares: SpareHosts;
   /** Connections to living hosts, by agent id. */
   hosts: Map<string, HostLink>;
   /** How things stand with each host, by agent id. */

@@ -152,6 +152,16 @@ export async function has_session(server: TmuxServer, name: string): Promise<boo
   return NO_SESSION.test(result.stderr) ? false : "unknown";
 }
 
+/** Gives a session of ours another name. Rejects when it is not there, or tmux does not answer. */
+export async function rename_session(server: TmuxServer, name: string, to: string): Promise<void> {
+  const result = await tmux(server, ["rename-session", "-t", `=${name}`, to], LOOK_DEADLINE_MS);
+  if (result.exitCode !== 0)
+    throw new SupervisorError(
+      "tmux_failed",
+      result.silent ?? `tmux could not rename the session ${name}: ${result.stderr.trim()}`,
+    );
+}
+
 /** Ends a session of ours. True when it was there, false when it was not, "unknown" when tmux does not answer. */
 export async function kill_session(server: TmuxServer, name: string): Promise<boolean | "unknown"> {
   const result = await tmux(server, ["kill-session", "-t", `=${name}`], LOOK_DEADLINE_MS);

@@ -6,6 +6,7 @@
 import { chmodSync, renameSync } from "node:fs";
 import { createServer, type Server, type Socket } from "node:net";
 import { createInterface } from "node:readline";
+import { deferred } from "../contract/deferred.ts";
 import type { HostEvent, HostRequest } from "../contract/host-protocol.ts";
 
 /** Unread bytes after which a daemon is taken for dead and its connection dropped. Events are small and few. */
@@ -17,6 +18,9 @@ export class Control {
   private readonly connections = new Set<Socket>();
   private readonly server: Server;
   private on_gone: (() => void) | null = null;
+  private readonly first = deferred();
+  /** Resolves when a daemon has connected for the first time. */
+  readonly came = this.first.promise;
 
   constructor(private readonly handle: RequestHandler) {
     this.server = createServer((socket) => this.serve(socket));
@@ -58,6 +62,7 @@ export class Control {
 
   private serve(socket: Socket): void {
     this.connections.add(socket);
+    this.first.resolve();
     // ECONNRESET and EPIPE: the daemon died. "close" follows and is what counts.
     socket.on("error", () => socket.destroy());
     socket.on("close", () => {

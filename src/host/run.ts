@@ -4,8 +4,11 @@
  * the agent ends without one, the exit record on disk tells the next daemon.
  *
  * A host that nobody gives an agent within a deadline leaves. A tmux server that dies takes only the view away.
+ *
+ * A spare host is started before its agent is known, and told later whose it is (`become`). It waits for as long as the daemon that started it is
+ * connected, and leaves with it: a spare is of no use to another daemon.
  */
-import { rmSync } from "node:fs";
+import { renameSync, rmSync } from "node:fs";
 import { setTimeout as delay } from "node:timers/promises";
 import { deferred } from "../contract/deferred.ts";
 import type { HostFacts, HostPhase, HostRequest, LaunchSpec, PaneRequest } from "../contract/host-protocol.ts";
@@ -25,14 +28,17 @@ const LAUNCH_DEADLINE_MS = 30_000;
 const RELEASE_DEADLINE_MS = 30_000;
 
 export interface HostOptions {
+  /** Of a spare: a name of its own, until it is told another. */
   agent_id: string;
   socket: string;
+  spare: boolean;
   /** The tmux server's socket, by which a killed session is told from a dead server. */
   tmux_socket: string;
 }
 
 /** Runs one host from its socket's first moment to its last. Resolves when the process may exit. */
-export async function run_host(options: HostOptions): Promise<void> {
+export async function run_host(given: HostOptions): Promise<void> {
+  const options = { ...given };
   const host = process_ref_of(process.pid) as ProcessRef;
   let phase: HostPhase = "waiting";
   let agent: Agent | null = null;
@@ -68,6 +74,15 @@ export async function run_host(options: HostOptions): Promise<void> {
     cgroups: agent?.cgroups ?? [],
     record: agent?.spec.record ?? null,
   });
+
+  /** The socket keeps its listener and its connections under the new name. */
+  function become(agent_id: string, socket: string): HostFacts {
+    if (!options.spare || phase !== "waiting" || takes_none)
+      throw Object.assign(new Error(`the host of ${options.agent_id} is no spare`), { code: "invalid_request" });
+    renameSync(options.socket, socket);
+    Object.assign(options, { agent_id, socket, spare: false });
+    return facts();
+  }
 
   async function begin(spec: LaunchSpec): Promise<HostFacts> {
     if (phase !== "waiting" || takes_none) {
@@ -182,6 +197,8 @@ export async function run_host(options: HostOptions): Promise<void> {
     switch (request.type) {
       case "hello":
         return facts();
+      case "become":
+        return become(request.agent_id, request.socket);
       case "launch":
         return begin(request.spec);
       case "stop":
@@ -204,6 +221,11 @@ export async function run_host(options: HostOptions): Promise<void> {
   }
 
   const control = new Control(handle);
+  /** For a spare: resolves when the daemon that started it is gone, or never came. */
+  async function deserted(): Promise<void> {
+    await Promise.race([control.came, delay(LAUNCH_DEADLINE_MS, undefined, { ref: true })]);
+    await control.gone();
+  }
   // From a pane that is not our own terminal the kernel sends none: such a signal says nothing about the pane.
   process.on("SIGHUP", () => {
     if (!agent || agent.view.is_own_terminal) void judge_hang_up();
@@ -214,7 +236,10 @@ export async function run_host(options: HostOptions): Promise<void> {
   await control.listen(options.socket);
   crash_point("host.listening");
   try {
-    await Promise.race([launched.promise, delay(LAUNCH_DEADLINE_MS, undefined, { ref: true })]);
+    await Promise.race([
+      launched.promise,
+      options.spare ? deserted() : delay(LAUNCH_DEADLINE_MS, undefined, { ref: true }),
+    ]);
     takes_none = true;
     // A launch that was begun in time is seen through, however slow the disk is.
     await starting;

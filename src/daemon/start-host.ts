@@ -1,0 +1,56 @@
+/**
+ * Starts a host in a tmux session of its own and connects to it. The host outlives the daemon; when it ends before it is ready, or is not ready in
+ * time, what it said on stderr is in the error.
+ */
+import { rm, writeFile } from "node:fs/promises";
+import { fileURLToPath } from "node:url";
+import type { HostEvent } from "../contract/host-protocol.ts";
+import { host_socket, host_stderr } from "../contract/paths.ts";
+import { new_session } from "../drivers/tmux.ts";
+import { armed_crash } from "../faults/crash-point.ts";
+import { await_host } from "./await-host.ts";
+import type { HostLink } from "./host-link.ts";
+import type { Services } from "./services.ts";
+
+/** The host beside this file's bundle. */
+export const HOST_PROGRAM = fileURLToPath(new URL("../agent-host.js", import.meta.url));
+
+export interface HostStart {
+  /** The agent's id, or that of a spare. */
+  id: string;
+  session: string;
+  spare: boolean;
+  on_event(event: HostEvent): void;
+  /** The session is there, the host not yet. */
+  on_session?(): void;
+}
+
+export async function start_host(services: Services, start: HostStart): Promise<HostLink> {
+  const socket = host_socket(services.runtime_dir, start.id);
+  const stderr = host_stderr(services.runtime_dir, start.id);
+  // Made here, because a shell would make it with a mode of its own.
+  await rm(stderr, { force: true });
+  await writeFile(stderr, "", { flag: "wx", mode: 0o600 });
+  const pane_pid = await new_session(services.tmux, start.session, [
+    "/bin/sh",
+    "-c",
+    'exec 2>"$0" && exec "$@"',
+    stderr,
+    process.execPath,
+    "--no-warnings",
+    services.host_program,
+    start.id,
+    socket,
+    services.tmux.socket,
+    ...(start.spare ? ["spare"] : []),
+    ...crash_argument(),
+  ]);
+  start.on_session?.();
+  return await_host(services, start, { socket, pane_pid, stderr });
+}
+
+/** A host reads no environment: a crash point that is armed here is handed on as an argument. Nothing in use. */
+function crash_argument(): string[] {
+  const crash = armed_crash();
+  return crash ? [`${crash.at}:${crash.mark}`] : [];
+}
