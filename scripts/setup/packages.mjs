@@ -1,9 +1,10 @@
 // node_modules. They belong to one lock file, one Node ABI and one platform; the stamp inside says which. npm deletes it
 // with the rest when it starts, and it is written last: an installation that was cut short has none.
 import { createHash } from "node:crypto";
-import { chmodSync, existsSync, readFileSync, writeFileSync } from "node:fs";
+import { chmodSync, existsSync, mkdtempSync, readFileSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { ROOT, run, SetupError, say } from "./run.mjs";
+import { ROOT, SetupError, say, tried } from "./run.mjs";
 
 const STAMP = join(ROOT, "node_modules/.setup-stamp");
 const NODE_PTY = join(ROOT, "node_modules/node-pty");
@@ -19,7 +20,12 @@ export const packages = {
     say("installing packages (npm ci)…");
     // Dev and optional ones are named, because NODE_ENV=production or a user's config may leave them out, and esbuild
     // is both. The log level too: under `npm --silent test` npm would inherit silence and fail without a word.
-    await run("npm", ["ci", "--include=dev", "--include=optional", "--loglevel=warn"]);
+    const failure = await tried("npm", ["ci", "--include=dev", "--include=optional", "--loglevel=warn"]);
+    if (failure) {
+      const path = join(mkdtempSync(join(tmpdir(), "supervisor-setup-")), "npm.log");
+      writeFileSync(path, failure.output);
+      throw new SetupError(`${what_to_do(failure)}; all that npm said is in ${path}`);
+    }
     if (!has_native_module()) {
       throw new SetupError(
         "node-pty was not built. Does npm have ignore-scripts set? Try: npm rebuild node-pty --ignore-scripts=false",
@@ -29,6 +35,24 @@ export const packages = {
     writeFileSync(STAMP, expected_stamp());
   },
 };
+
+/** A failed `npm ci` in one sentence, which says what to do. node-pty is the only package that is compiled. */
+function what_to_do({ failure, output }) {
+  const said = output.toString("utf8");
+  const begin = `npm ci failed (${failure})`;
+  if (/node-gyp|gyp ERR/.test(said)) {
+    const why = /FetchError|ENOTFOUND|ECONNREFUSED|EAI_AGAIN|ETIMEDOUT|ECONNRESET|headers|nodedir/.test(said)
+      ? "node-gyp needs Node's headers: it fetches them from the network, or takes them from where npm_config_nodedir says (a directory that has include/node)"
+      : "it needs a C++ compiler, make and python3";
+    return `${begin}: node-pty could not be compiled; ${why}`;
+  }
+  if (/ENOTFOUND|ECONNREFUSED|EAI_AGAIN|ETIMEDOUT|ECONNRESET|ENOTCACHED/.test(said))
+    return `${begin}: the package registry cannot be reached; see that this machine has a network, or a registry of its own (npm config set registry …), and try again`;
+  if (/ENOSPC/.test(said)) return `${begin}: the disk is full; make room and try again`;
+  if (/EACCES|EPERM/.test(said))
+    return `${begin}: a directory cannot be written (node_modules here, or npm's cache); make it yours and try again`;
+  return `${begin}; mend what npm says and try again`;
+}
 
 /** Whether the installation, if there is to be one, will compile. */
 export function must_compile() {

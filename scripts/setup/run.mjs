@@ -35,15 +35,21 @@ export function on_child(listener) {
 
 /** Runs a command and keeps its output to itself, unless it fails. */
 export async function run(command, args) {
+  const failed = await tried(command, args);
+  if (failed === null) return;
+  process.stderr.write(failed.output);
+  throw new SetupError(`\`${[command, ...args].join(" ")}\` failed (${failed.failure})`);
+}
+
+/** Runs a command to its end: null when it did well, else what it was and all that it said. */
+export async function tried(command, args) {
   interrupted.throwIfAborted();
   // In a process group of its own, so that npm's compilers end with npm, and Ctrl-C reaches each of them once.
   const child = spawn(command, args, { cwd: ROOT, stdio: ["ignore", "pipe", "pipe"], detached: true });
   if (child.pid !== undefined) announce(child.pid);
   const { failure, output } = await finished(child);
   interrupted.throwIfAborted();
-  if (failure === null) return;
-  process.stderr.write(output);
-  throw new SetupError(`\`${[command, ...args].join(" ")}\` failed (${failure})`);
+  return failure === null ? null : { failure, output };
 }
 
 function finished(child) {

@@ -2,7 +2,7 @@
 import { Command, CommanderError } from "commander";
 import { discover } from "../client/discover.ts";
 import { type Environment, workspace_of } from "../config.ts";
-import { message_of, SupervisorError } from "../contract/errors.ts";
+import { is_errno, message_of, SupervisorError } from "../contract/errors.ts";
 import { one_line, printable } from "../contract/printable.ts";
 import { attach_command } from "./commands/attach.ts";
 import { completion_command } from "./commands/completion.ts";
@@ -128,7 +128,15 @@ function share_global_options(program: Command): void {
 
 function report(error: unknown, { json, stack }: { json: boolean; stack: boolean }): void {
   const code = error instanceof SupervisorError ? error.code : "internal";
-  if (json) print_json({ success: false, error: message_of(error), code });
-  process.stderr.write(`supervisor: ${one_line(message_of(error))}\n`);
+  const message = not_installed(error) ?? message_of(error);
+  if (json) print_json({ success: false, error: message, code });
+  process.stderr.write(`supervisor: ${one_line(message)}\n`);
   if (stack && error instanceof Error) process.stderr.write(`${printable(error.stack ?? "")}\n`);
+}
+
+/** The daemon's packages stand beside dist/; a dist/ that was copied alone, or a clone that was not set up, has none. */
+function not_installed(error: unknown): string | null {
+  if (!is_errno(error, "ERR_MODULE_NOT_FOUND", "MODULE_NOT_FOUND")) return null;
+  const [, name] = /'([^']+)'/.exec(message_of(error)) ?? [];
+  return `the package '${name ?? "?"}' is not installed; run 'npm run setup' in the clone that this command comes from (dist/ does not run alone)`;
 }

@@ -24,11 +24,16 @@ const JOIN_SCRIPT = `while [ "$1" != -- ]; do { echo 0 >"$1"; } 2>/dev/null || e
 /** Where a limit was asked for, nothing runs without it. */
 const JOIN_OR_FAIL_SCRIPT = `while [ "$1" != -- ]; do { echo 0 >"$1"; } 2>/dev/null || { echo "$1 cannot be written" >&2; exit 126; }; shift; done; shift; `;
 
+/**
+ * The shell's last line on the stderr that the host reads: all is in its place, and the next thing it does is `exec`. Only a shell that ends without it
+ * has failed. Anything else said there is a warning (bash that knows no such locale, ld.so that cannot preload), and the program runs.
+ */
+const BEGINS = "supervisor-begins";
+const SAY_BEGINS = `printf '\\n%s\\n' ${BEGINS} >&2`;
+
 /** $1 terminal, $2 stdout ("" = the terminal); the rest is the command. Headless, stdin is the prompt file, which the host opens. */
-const HEADLESS_SCRIPT =
-  'exec 9<>"$1" && if [ -n "$2" ]; then exec >"$2"; else exec >&9; fi && shift 2 && exec 2>&9 9>&- && exec "$@"';
-const INTERACTIVE_SCRIPT =
-  'exec 9<>"$1" && exec <&9 && if [ -n "$2" ]; then exec >"$2"; else exec >&9; fi && shift 2 && exec 2>&9 9>&- && exec "$@"';
+const HEADLESS_SCRIPT = `exec 9<>"$1" && if [ -n "$2" ]; then exec >"$2"; else exec >&9; fi && shift 2 && ${SAY_BEGINS} && exec 2>&9 9>&- && exec "$@"`;
+const INTERACTIVE_SCRIPT = `exec 9<>"$1" && exec <&9 && if [ -n "$2" ]; then exec >"$2"; else exec >&9; fi && shift 2 && ${SAY_BEGINS} && exec 2>&9 9>&- && exec "$@"`;
 
 /** POSIX shells pass on only variables whose names they could have set themselves; bash passes on all (both tried). */
 const SHELL_NAME = /^[A-Za-z_][A-Za-z0-9_]*$/;
@@ -86,12 +91,13 @@ export async function launch(spec: LaunchSpec, terminal: Terminal, options: Laun
     child.once("exit", (code, signal) => resolve({ code, signal, at: new Date().toISOString() }));
   });
   const said = await said_before_exec(child);
-  const complaint = said.filter((line) => !line.startsWith(JOIN_FAILED)).join("\n");
-  if (complaint !== "" || !process) {
+  const words = said.filter((line) => line !== BEGINS && !line.startsWith(JOIN_FAILED));
+  if (!said.includes(BEGINS) || !process) {
     // Whoever takes the control groups away next must find them empty.
     if (process) await exited;
-    throw new Error(complaint || "the shell that starts the program could not be run");
+    throw new Error(words.join("\n") || "the shell that starts the program could not be run");
   }
+  for (const line of words) notes.push(`the shell that started the agent said: ${line.slice(0, 500)}`);
   const joined = options.cgroups.filter((one) => !said.includes(`${JOIN_FAILED}${one.path}/cgroup.procs`));
   for (const one of options.cgroups)
     if (!joined.includes(one)) notes.push(`the agent could not be put into its control group ${one.path}`);
@@ -110,7 +116,7 @@ async function open_prompt(path: string): Promise<number> {
   }
 }
 
-/** The lines that the shell said before its stderr became the agent's terminal: none, when all went well. */
+/** The lines that were said before the shell's stderr became the agent's terminal: the shell's own, and those of the loader that started it. */
 function said_before_exec(child: ChildProcess): Promise<string[]> {
   return new Promise((resolve, reject) => {
     let text = "";
@@ -119,7 +125,7 @@ function said_before_exec(child: ChildProcess): Promise<string[]> {
     child.stderr?.on("data", (chunk: string) => {
       text += chunk;
     });
-    child.stderr?.once("close", () => resolve(text.trim() === "" ? [] : text.trim().split("\n")));
+    child.stderr?.once("close", () => resolve(text.split("\n").filter((line) => line.trim() !== "")));
   });
 }
 

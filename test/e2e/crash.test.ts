@@ -24,4 +24,4 @@ test("a daemon that is killed in the middle of deploys and kills leaves no agent
   for (const receipt of receipts)
     expect(receipt).toMatchObject({ success: true, cleanup: { handles: "clear", survivors: [] } });
   await supervisor.dispose();
-}, 120_000);
+}, 300_000);

@@ -51,11 +51,12 @@ describe("a daemon that is stopped (SIGSTOP)", () => {
     });
     await eventually("the agent to print on", async () => (await supervisor.log_text(agent)).length > size + 300);
     const said = `supervisor: the supervisor (pid ${pid}) is stopped; continue it with 'kill -CONT ${pid}'. Waiting on; Ctrl-C gives up.\n`;
-    await eventually("every command to say it", () => asked.every((one) => one.stderr() === said));
+    await eventually("every command to say it", () => asked.every((one) => one.stderr().includes(said)));
     expect(asked.map((one) => one.over())).toEqual([false, false, false, false]);
     process.kill(pid, "SIGCONT");
     const [ps, status, kill, wait] = await Promise.all(asked.map((one) => one.ran));
-    expect(asked.map((one) => one.stderr())).toEqual([said, said, said, said]);
+    // Once each. Under load a kill may say besides what it waits for.
+    expect(asked.map((one) => one.stderr().split(said).length - 1)).toEqual([1, 1, 1, 1]);
     expect(ps?.code).toBe(0);
     expect(JSON.parse(status?.stdout ?? "")).toMatchObject({ id: agent.id, status: "running" });
     expect(JSON.parse(kill?.stdout ?? "")).toMatchObject({ success: true, status: "terminated" });

@@ -24,3 +24,25 @@ test("a prompt file that was swapped for a link between write and launch is not 
   });
   await rm(dir, { recursive: true });
 });
+
+/** A launch on /dev/null as its terminal. */
+async function launch_with(env: Record<string, string>, command: string[], terminal_path = "/dev/null") {
+  const spec = { command, cwd: "/", env, mode: "headless", prompt_file: "/dev/null" } as unknown as LaunchSpec;
+  const terminal = { path: terminal_path, master_fd: 5 } as Terminal;
+  return launch(spec, terminal, { stdout_path: null, cgroups: [], must_join: false });
+}
+
+test("a warning of the loader or the shell before the program runs is a note and no failure; exit codes stay the program's own", async () => {
+  // The program is started by the shell that warns; its exit codes are those that shells use for what they could not run.
+  for (const code of [0, 126, 127]) {
+    const launched = await launch_with({ LD_PRELOAD: "/no/such/library.so" }, ["/bin/sh", "-c", `exit ${code}`]);
+    expect(launched.notes).toEqual([
+      expect.stringMatching(/^the shell that started the agent said: .*\/no\/such\/library\.so.* cannot be preloaded/),
+    ]);
+    expect(await launched.exited).toMatchObject({ code, signal: null });
+  }
+});
+
+test("a shell that cannot put the program on its terminal is a failure, in the shell's words, and nothing ran", async () => {
+  await expect(launch_with({}, ["/bin/true"], "/no/such/terminal")).rejects.toThrow("/no/such/terminal");
+});

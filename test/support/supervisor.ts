@@ -1,16 +1,17 @@
 /**
  * A supervisor of a test's own: real daemon process, real tmux, real lsof, on a temporary workspace with a runtime directory of its
- * own. `dispose` stops it and asserts that nothing of the test is left: no process, session, socket or file handle.
+ * own. `dispose` stops it and asserts that nothing of the test is left: no process, session, socket or file handle. A test that fails or times
+ * out before it disposes leaves nothing either: what is marked as its own is ended when it is over.
  */
 import { type ChildProcess, execFile, spawn } from "node:child_process";
-import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync, rmdirSync, rmSync } from "node:fs";
 import { mkdtemp, realpath, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
-import { expect } from "vitest";
+import { expect, onTestFinished, TestRunner } from "vitest";
 import { Client } from "../../src/client/client.ts";
 import type { AgentRecord } from "../../src/contract/agent.ts";
 import type { CallRequest } from "../../src/contract/operations.ts";
@@ -49,6 +50,8 @@ export async function eventually<T>(
 
 export class TestSupervisor {
   private daemon: ChildProcess | null = null;
+  /** The test is over: a body that timed out and goes on must start nothing more. */
+  private over = false;
   client!: Client;
   socket = "";
   daemon_stderr = "";
@@ -65,7 +68,10 @@ export class TestSupervisor {
   static async prepare(base = tmpdir()): Promise<TestSupervisor> {
     const root = await realpath(await mkdtemp(join(base, "sv-")));
     const env = { PATH: process.env.PATH ?? "", HOME: root, LANG: "C.UTF-8", XDG_RUNTIME_DIR: root, TEST_MARK: root };
-    return new TestSupervisor(root, join(root, "ws"), env);
+    const supervisor = new TestSupervisor(root, join(root, "ws"), env);
+    // In beforeAll there is no test yet: there only dispose cleans up.
+    if (TestRunner.getCurrentTest()) onTestFinished(() => supervisor.clean_up());
+    return supervisor;
   }
 
   static async start(env: Record<string, string> = {}): Promise<TestSupervisor> {
@@ -77,6 +83,7 @@ export class TestSupervisor {
 
   /** Starts the daemon and waits for its ready line. */
   async boot(args: string[] = []): Promise<{ pid: number }> {
+    if (this.over) throw new Error("the test is over: nothing is started any more");
     const child = spawn(process.execPath, [SUPERVISOR, "start", "--json", "--workspace", this.workspace, ...args], {
       env: this.env,
       cwd: this.root,
@@ -192,6 +199,7 @@ export class TestSupervisor {
 
   /** Ends everything, and asserts that nothing of this test is left. */
   async dispose(): Promise<void> {
+    if (this.over) return;
     if (this.daemon) {
       await this.client.call("stop", { body: { agents: true } });
       await new Promise<void>((resolve) =>
@@ -212,6 +220,33 @@ export class TestSupervisor {
     expect(sockets, "sockets and runtime files are left").toEqual([]);
     expect(this.cgroup_directories().filter(existsSync), "control groups are left").toEqual([]);
     await rm(this.root, { recursive: true });
+    this.over = true;
+  }
+
+  /** After a test that did not get as far as `dispose`, or whose `dispose` failed: ends what carries the test's mark, and removes its directory. */
+  async clean_up(): Promise<void> {
+    if (this.over) return;
+    this.over = true;
+    await eventually("what a failed test left to be ended", () => {
+      const left = processes_marked(this.root).map((one) => Number.parseInt(one, 10));
+      for (const pid of left) kill_if_there(pid);
+      return left.length === 0;
+    });
+    for (const undo of this.at_end.splice(0).reverse()) await undo();
+    for (const dir of this.cgroup_directories().filter(existsSync)) {
+      for (const name of readdirSync(dir, { withFileTypes: true }))
+        if (name.isDirectory()) rmdirSync(join(dir, name.name));
+      rmdirSync(dir);
+    }
+    rmSync(this.root, { recursive: true, force: true });
+  }
+}
+
+function kill_if_there(pid: number): void {
+  try {
+    process.kill(pid, "SIGKILL");
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== "ESRCH") throw error;
   }
 }
 
