@@ -74,9 +74,9 @@ export default {
     room("faults", "A crash point is in every process and must add nothing to it: Node alone.", ALL_BUT_BUILTINS, []),
     room(
       "client",
-      "The client speaks to the daemon over its socket and knows nothing of its inside.",
+      "The client speaks to the daemon over its socket and knows nothing of its inside. Of package.json it takes the version, when it is built.",
       ALL_BUT_BUILTINS,
-      ["^src/contract/"],
+      ["^src/contract/", "^package\\.json$"],
     ),
     room(
       "doctor",

@@ -77,9 +77,7 @@ export function receipt_text(receipt: Receipt): string {
         .map(([word, files]) => `${(files as unknown[]).length} ${word}`)
         .join(", ") || "none"
     } (${pretty_bytes(cleanup.bytes_freed)} freed)`,
-    `  took       ${Object.entries(cleanup.duration_ms)
-      .map(([step, ms]) => `${step} ${ms}`)
-      .join(", ")} ms`,
+    `  took       ${took(cleanup.duration_ms)} ms`,
   ];
   for (const file of cleanup.files_deferred)
     lines.push(
@@ -88,6 +86,17 @@ export function receipt_text(receipt: Receipt): string {
   for (const file of cleanup.files_failed) lines.push(`  failed     ${one_line(file.path)}: ${one_line(file.error)}`);
   for (const note of receipt.notes) lines.push(`  note       ${one_line(note)}`);
   return lines.join("\n");
+}
+
+/**
+ * The steps and what lies between them, which add up to the total: `other` is the waiting for an agent that leaves by itself and for the
+ * registry to be on disk. The host's part of an end may lie before the daemon's: then there is no `other`.
+ */
+function took({ total, ...steps }: Receipt["cleanup"]["duration_ms"]): string {
+  const words = Object.entries(steps).map(([step, ms]) => `${step} ${ms}`);
+  if (total === undefined) return words.join(", ");
+  const other = Math.round((total - Object.values(steps).reduce((sum, ms) => sum + ms, 0)) * 10) / 10;
+  return [...words, ...(other > 0 ? [`other ${other}`] : []), `total ${total}`].join(", ");
 }
 
 /** Shown where more than the exit says something. */

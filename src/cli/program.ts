@@ -1,6 +1,7 @@
 /** The `supervisor` command: its options and commands. Commands that need the daemon's code load it only when they are called. */
 import { Command, CommanderError } from "commander";
 import { discover } from "../client/discover.ts";
+import { VERSION } from "../client/table.ts";
 import { type Environment, workspace_of } from "../config.ts";
 import { is_errno, message_of, SupervisorError } from "../contract/errors.ts";
 import { one_line, printable } from "../contract/printable.ts";
@@ -58,6 +59,7 @@ export async function run_cli({ argv, env, cwd }: Invocation): Promise<number> {
   };
   program
     .description("Supervises headless coding agents: lossless logs, proven ends, nothing else touched.")
+    .version(VERSION, "-V, --version", "which version this is")
     .option("--workspace <dir>", "where tasks and agents live (default: SUPERVISOR_WORKSPACE or ./.agent-workspace)")
     .option("--json", "one JSON document on stdout", false)
     .option("--stack", "show where an error came from", false)
@@ -108,7 +110,8 @@ function share_global_options(program: Command): void {
     command.exitOverride();
     // One line, as every other error: commander puts its suggestion on a second one.
     command.configureOutput({
-      outputError: (text, write) => write(`${one_line(text).replace(/^error: /, "supervisor: ")}\n`),
+      outputError: (text, write) =>
+        write(`${one_line(text).replace(/^error: /, "supervisor: ")}${hint_for(command, text)}\n`),
     });
     for (const child of command.commands) visit(child);
     if (command === program || command.commands.length > 0) return;
@@ -124,6 +127,12 @@ function share_global_options(program: Command): void {
     });
   };
   visit(program);
+}
+
+/** `supervisor deploy ls -la`: what looks like an option of ours may be the agent's. */
+function hint_for(command: Command, error: string): string {
+  const foreign = command.name() === "deploy" && /unknown option/.test(error) && !/Did you mean/.test(error);
+  return foreign ? "; the agent's command belongs after '--': supervisor deploy [options] -- COMMAND ARG…" : "";
 }
 
 function report(error: unknown, { json, stack }: { json: boolean; stack: boolean }): void {

@@ -13,6 +13,8 @@ export class Client {
   constructor(
     readonly socket: string,
     private readonly patience?: Patience,
+    /** What the daemon serves, for the error that it does not; the socket where that is all that is known. */
+    private readonly where = socket,
   ) {}
 
   /** Calls an operation. Rejects with the daemon's own error. A signal that is aborted hangs up; what the daemon began goes on. */
@@ -69,7 +71,7 @@ export class Client {
   }
 
   private unreachable(error: Error): SupervisorError {
-    if (is_errno(error, "ENOENT", "ECONNREFUSED")) return no_daemon(this.socket);
+    if (is_errno(error, "ENOENT", "ECONNREFUSED")) return no_daemon(this.where);
     return new SupervisorError(
       "daemon_gone",
       `the supervisor went away before it answered (${message_of(error)}); is it still running? ('supervisor ps')`,

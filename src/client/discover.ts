@@ -14,7 +14,7 @@ export async function discover(
 ): Promise<Client> {
   if (socket) return new Client(socket, on_silence && { on_silence, pid: null });
   const daemon = await read_daemon_file(workspace);
-  return new Client(daemon.socket, on_silence && { on_silence, pid: daemon.pid });
+  return new Client(daemon.socket, on_silence && { on_silence, pid: daemon.pid }, workspace);
 }
 
 /** Rejects with `no_daemon` when nobody ever served the workspace, and with `daemon_info_unreadable` when the file cannot be used. */

@@ -3,6 +3,7 @@
  * its place: a command neither loads zod nor builds the schemas (half of its time, docs/performance.md). Hence nothing but JSON here.
  */
 
+import manifest from "../../package.json" with { type: "json" };
 import { log_format, response_format } from "../contract/operations/output.ts";
 import { OPERATIONS, type OperationName } from "../contract/operations.ts";
 
@@ -12,3 +13,6 @@ export const ROUTES = Object.fromEntries(
 
 /** The values that options of commands may have. */
 export const CHOICES = { log_format: log_format.options, response_format: response_format.options };
+
+/** The version of this command, as its package says. */
+export const VERSION: string = manifest.version;

@@ -180,7 +180,7 @@ describe("bad input", () => {
     const left = readdirSync(supervisor.workspace, { recursive: true, withFileTypes: true })
       .filter((one) => one.isFile())
       .map((one) => one.name);
-    expect(left.filter((name) => !/^(daemon\.json|AGENT_REGISTRY\.json(\.bak)?)$/.test(name))).toEqual([]);
+    expect(left.filter((name) => !/^(daemon\.json|\.gitignore|AGENT_REGISTRY\.json(\.bak)?)$/.test(name))).toEqual([]);
   });
 
   test("over the socket gets an error without a stack, and the daemon goes on", async () => {

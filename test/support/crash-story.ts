@@ -135,7 +135,9 @@ async function nothing_is_left(supervisor: TestSupervisor, known: Set<string>, w
       .filter(
         (entry) =>
           !entry.isDirectory() &&
-          !/\.gz$|_receipt\.json$|^receipts\.jsonl$|^AGENT_REGISTRY\.json(\.bak)?$|^daemon\.json$/.test(entry.name),
+          !/\.gz$|_receipt\.json$|^receipts\.jsonl$|^AGENT_REGISTRY\.json(\.bak)?$|^daemon\.json$|^\.gitignore$/.test(
+            entry.name,
+          ),
       )
       .map((entry) => join(entry.parentPath, entry.name));
   // A registry may just be being written, beside its place.

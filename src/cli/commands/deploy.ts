@@ -20,7 +20,7 @@ interface Options {
   parent?: string;
   cwd?: string;
   env: string[];
-  envFile?: string;
+  envFile: string[];
   cleanEnv: boolean;
   interactive: boolean;
   stdout?: "pty" | "pipe";
@@ -49,7 +49,7 @@ export function deploy_command(program: Command, context: Context): void {
     .option("--parent <agent>", "the agent that it works for")
     .option("--cwd <dir>", "where it runs (default: here)")
     .option("--env <NAME[=VALUE]>", "a variable for it; NAME alone passes the caller's on", collect, [])
-    .option("--env-file <file>", "variables from a file of NAME=VALUE lines")
+    .option("--env-file <file>", "variables from a file of NAME=VALUE lines; may be given again", collect, [])
     .option("--clean-env", "start from an empty environment instead of the caller's", false)
     .option("--interactive", "a normal terminal instead of a byte-exact one", false)
     .addOption(
@@ -140,13 +140,15 @@ async function read_text(path: string, option: string): Promise<string> {
 
 async function environment_of(options: Options, context: Context): Promise<Record<string, string>> {
   const env: Record<string, string> = {};
-  const lines = options.envFile
-    ? (await read_text(resolve(context.cwd, options.envFile), "--env-file")).split("\n")
-    : [];
-  for (const [index, text] of lines.entries()) {
-    const line = text.trim();
-    // By its number: a line that is no variable may be the second of a secret that has several.
-    if (line && !line.startsWith("#")) assign(env, line, context.env, `--env-file line ${index + 1}`);
+  // A later file adds to an earlier one, and its values count.
+  for (const file of options.envFile) {
+    const lines = (await read_text(resolve(context.cwd, file), "--env-file")).split("\n");
+    for (const [index, text] of lines.entries()) {
+      // A file that shells read too says `export NAME=VALUE`. No name of a variable has a blank in it.
+      const line = text.trim().replace(/^export\s+/, "");
+      // By its number: a line that is no variable may be the second of a secret that has several.
+      if (line && !line.startsWith("#")) assign(env, line, context.env, `--env-file line ${index + 1}`);
+    }
   }
   for (const entry of options.env) assign(env, entry, context.env, "--env");
   return env;

@@ -26,7 +26,8 @@ export function kill_command(program: Command, context: Context): void {
       async (
         ids: string[],
         options: { task?: string; all: boolean; reason: string; grace?: number; cleanup: "delete" },
-      ) => kill(context, ids, options),
+        command: Command,
+      ) => kill(context, ids, { ...options, wished: command.getOptionValueSource("cleanup") === "cli" }),
     );
 }
 
@@ -39,16 +40,24 @@ async function kill(
     reason,
     grace,
     cleanup,
-  }: { task?: string; all: boolean; reason: string; grace?: number; cleanup: "delete" },
+    wished,
+  }: { task?: string; all: boolean; reason: string; grace?: number; cleanup: "delete"; wished: boolean },
 ): Promise<void> {
   const ways = [ids.length > 0, task !== undefined, all].filter(Boolean).length;
-  if (ways !== 1) throw new SupervisorError("invalid_request", "say which agents: ids, or --task ID, or --all");
+  if (ways !== 1)
+    throw new SupervisorError(
+      "invalid_request",
+      `${ways === 0 ? "say which agents: ids, or --task ID, or --all" : "give one of: ids, --task ID, --all"}`,
+    );
   const client = await context.client();
   const options = { reason, grace_ms: grace, cleanup };
   let receipts: Receipt[];
+  // Those for whom this kill came too late, and changed nothing.
+  const had_ended = new Set<string>();
   if (ids.length > 0) {
     // Every id is looked up before the first agent is touched.
     const agents = await Promise.all(ids.map((id) => client.call("get_agent", { params: { agent: id } })));
+    for (const agent of agents) if (agent.receipt) had_ended.add(agent.id);
     receipts = await Promise.all(
       agents.map((agent) =>
         told_while_waiting(client, agent.id, client.call("kill", { params: { agent: agent.id }, body: options })),
@@ -57,9 +66,12 @@ async function kill(
   } else {
     receipts = (await client.call("kill_many", { body: { ...options, task_id: task, all } })).receipts;
   }
+  const too_late = `it had ended before, and this is the receipt of that end; nothing was done now${wished ? `, and --cleanup ${cleanup} did not apply` : ""}`;
+  const text_of = (one: Receipt) =>
+    receipt_text(one) + (had_ended.has(one.agent_id) ? `\n  note       ${too_late}` : "");
   const success = receipts.every((one) => one.success);
   if (context.json()) print_json(ids.length === 1 ? receipts[0] : { success, receipts });
-  else print(receipts.length === 0 ? "no agents were running" : receipts.map(receipt_text).join("\n"));
+  else print(receipts.length === 0 ? "no agents were running" : receipts.map(text_of).join("\n"));
   context.exit_code(success ? 0 : 1);
 }
 

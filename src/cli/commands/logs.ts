@@ -49,7 +49,8 @@ export function logs_command(program: Command, context: Context): void {
       const common = { filter: options.filter, stream: options.terminal ? "terminal" : "log" };
       const client = await context.client();
       if (options.responseFormat === undefined && options.maxBytes === undefined) {
-        const format = options.format ?? (context.json() ? "jsonl" : "text");
+        // JSON lines are what --json promises, whatever a line looks like to a person.
+        const format = context.json() ? "jsonl" : (options.format ?? "text");
         const query = { ...common, follow: options.follow, lines: options.lines, format };
         return copy_out(await client.stream("logs", { params, query }), for_a_person ? clean : null);
       }

@@ -97,7 +97,7 @@ async function serve(context: Context, options: Options, signalled: Promise<null
   if (!context.json())
     print(
       left > 0
-        ? `supervisor stopped; ${left} agents go on, and the next 'supervisor start' adopts them.`
+        ? `supervisor stopped; ${left === 1 ? "1 agent goes on, and the next 'supervisor start' adopts it" : `${left} agents go on, and the next 'supervisor start' adopts them`}.`
         : "supervisor stopped; no agents are running.",
     );
   if (lost) throw new SupervisorError("daemon_gone", lost);
@@ -108,6 +108,6 @@ function say_ready({ pid, socket, workspace, adopted }: Daemon, context: Context
   if (context.json()) print_json({ event: "ready", pid, socket, workspace });
   else
     print(
-      `supervisor is ready for ${workspace} (pid ${pid}${adopted > 0 ? `, ${adopted} agents adopted` : ""}). Next, in another terminal: supervisor deploy --prompt "hello" -- cat`,
+      `supervisor is ready for ${workspace} (pid ${pid}${adopted > 0 ? `, ${adopted} ${adopted === 1 ? "agent" : "agents"} adopted` : ""}). Next, in another terminal: supervisor deploy --prompt "hello" -- cat; its output: supervisor logs agent`,
     );
 }

@@ -74,7 +74,13 @@ export const reports_operations = {
       progress: z.number().min(0).max(100).optional().describe("percent done, 0 to 100"),
       reporter,
     }),
-    response: z.object({ success: z.literal(true), own_update: progress_report, coordination_info }),
+    response: z.object({
+      success: z.literal(true),
+      own_update: progress_report,
+      coordination_info,
+      /** What the sender may not have meant: a word that looks like an end and is none. */
+      note: z.string().optional(),
+    }),
     mcp: agent_tool({
       tool: "update_agent_progress",
       description:

@@ -12,7 +12,7 @@ interface Place {
 /** In the registry, or where it has left to. */
 export type Found<T> = { agent: AgentRecord } | { task: T; left: Entry };
 
-/** The agent with this id, or the only one whose id begins so. Throws `agent_not_found` or `ambiguous_agent`. */
+/** The agent with this id, or the only one whose id begins so, or whose type it is. Throws `agent_not_found` or `ambiguous_agent`. */
 export function look_up<T extends Place>(tasks: Iterable<T>, id_or_prefix: string): Found<T> {
   const fits: ({ id: string } & Found<T>)[] = [];
   for (const task of tasks) {
@@ -26,6 +26,9 @@ export function look_up<T extends Place>(tasks: Iterable<T>, id_or_prefix: strin
   }
   const [only] = fits;
   if (only && fits.length === 1) return only;
+  // The whole type counts more than the beginning of another: `claude` is not `claude-review-…`.
+  const [exact, ...others] = fits.filter((one) => type_of(one.id) === id_or_prefix);
+  if (exact && others.length === 0) return exact;
   if (!only) throw new SupervisorError("agent_not_found", `no agent ${id_or_prefix}; 'supervisor ps --all' shows them`);
   throw new SupervisorError(
     "ambiguous_agent",
@@ -35,6 +38,9 @@ export function look_up<T extends Place>(tasks: Iterable<T>, id_or_prefix: strin
       .join(", ")}); type more of the id`,
   );
 }
+
+/** What stands before the time and the random part of an id; an id of another program may have neither. */
+const type_of = (id: string) => id.replace(/-\d{6}-[0-9a-f]{6}$/, "");
 
 /** True when an agent that is known has this short id. */
 export function is_taken(tasks: Iterable<Place>, short_id: string): boolean {

@@ -57,20 +57,17 @@ describe("a config", () => {
     ],
     [
       "profiles: {claude: {stdout: pype}}",
-      '1:29: profiles.claude.stdout: Invalid option: expected one of "pty"|"pipe"; did you mean \'pipe\'?',
+      "1:29: profiles.claude.stdout: must be one of 'pty', 'pipe'; did you mean 'pipe'?",
     ],
-    [
-      "profiles:\n  claude:\n    grace_ms: soon\n",
-      "3:15: profiles.claude.grace_ms: Invalid input: expected number, received string",
-    ],
+    ["profiles:\n  claude:\n    grace_ms: soon\n", "3:15: profiles.claude.grace_ms: must be a number, not text"],
     [
       "profiles:\n  claude:\n    args:\n      - a\n      - 7\n",
-      "5:9: profiles.claude.args.1: Invalid input: expected string, received number",
+      "5:9: profiles.claude.args.1: must be text, not a number",
     ],
     ["profiles:\n  claude: [\n", "3:1: "],
     ["profiles:\n  a: {command: x}\n  a: {command: y}\n", "3:3: Map keys must be unique"],
     ["profiles:\n  'a/b': {command: x}\n", "2:3: profiles.a/b: "],
-    ["- a\n", "1:1: the file: Invalid input: expected object, received array"],
+    ["- a\n", "1:1: the file: must be an object with keys, not a list"],
     [
       "profiles:\n  claude:\n    result_event: { complete: [] }\n",
       "3:21: unknown key 'complete' in profiles.claude.result_event; did you mean 'completed'?",

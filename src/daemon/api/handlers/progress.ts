@@ -37,5 +37,25 @@ export const progress: Handler<"progress"> = async (services, { params, body }) 
     // The answer promises that the report counts: the end that it began is on disk, whatever becomes of this daemon.
     await services.registry.update(agent, {});
   }
-  return { success: true, own_update, coordination_info: book.coordination(agent.id) };
+  const note = note_on(status);
+  return { success: true, own_update, coordination_info: book.coordination(agent.id), ...(note ? { note } : {}) };
 };
+
+/** Words that somebody may take for an end of the work. */
+const LIKE_COMPLETED = /^(done|complete|success|succeeded|successful|finished?|ok)$/i;
+const LIKE_FAILED = /^(fail|failure|error|errored|abort|aborted)$/i;
+
+function note_on(status: string): string | null {
+  if (status === "completed" || status === "failed") return null;
+  const word = status.trim();
+  const meant =
+    LIKE_COMPLETED.test(word) || /^completed$/i.test(word)
+      ? "completed"
+      : LIKE_FAILED.test(word) || /^failed$/i.test(word)
+        ? "failed"
+        : null;
+  return (
+    meant &&
+    `'${status}' was recorded and ends nothing: only the statuses 'completed' and 'failed' end an agent; if its work is over, report '${meant}'`
+  );
+}

@@ -1,0 +1,101 @@
+/** What the command says to a person who gets something slightly wrong. */
+import { readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { fixture, SUPERVISOR, TestSupervisor } from "../support/supervisor.ts";
+
+const { version } = JSON.parse(readFileSync(new URL("../../package.json", import.meta.url), "utf8"));
+
+describe("the command", () => {
+  let supervisor: TestSupervisor;
+  beforeEach(async () => {
+    supervisor = await TestSupervisor.start();
+  });
+  afterEach(() => supervisor.dispose());
+
+  test("says that a killed agent had ended before, that --cleanup did not apply, and what its steps took, summed up; JSON stays the receipt", async () => {
+    const agent = await supervisor.deploy({ command: [fixture("idles")] });
+    const first = await supervisor.cli(["kill", agent.id, "--json"]);
+    const again = await supervisor.cli(["kill", agent.id, "--cleanup", "keep"]);
+    expect(again.code).toBe(0);
+    expect(again.stdout).toMatch(
+      /\n {2}note {7}it had ended before, and this is the receipt of that end; nothing was done now, and --cleanup keep did not apply\n$/,
+    );
+    expect((await supervisor.cli(["kill", agent.id])).stdout).toMatch(/nothing was done now\n$/);
+    expect((await supervisor.cli(["kill", agent.id, "--json"])).stdout).toBe(first.stdout);
+    const [, took] = /took {7}(.*) ms\n/.exec(again.stdout) ?? [];
+    const steps = Object.fromEntries((took as string).split(", ").map((one) => one.split(" ")));
+    const { total, ...parts } = steps;
+    const sum = Object.values<string>(parts).reduce((all, ms) => all + Number(ms), 0);
+    expect(Math.abs(Number(total) - sum)).toBeLessThan(0.05);
+  });
+
+  test("takes an agent by its whole type, though another's begins the same; two of a type stay ambiguous", async () => {
+    const one = await supervisor.deploy({ command: [fixture("idles")], type: "claude" });
+    await supervisor.deploy({ command: [fixture("idles")], type: "claude-review" });
+    expect(JSON.parse((await supervisor.cli(["status", "claude", "--json"])).stdout).id).toBe(one.id);
+    await supervisor.deploy({ command: [fixture("idles")], type: "claude" });
+    expect((await supervisor.cli(["status", "claude"])).stderr).toMatch(/^supervisor: claude fits 3 agents/);
+  });
+
+  test("reads several env files, with export and without; a later one counts", async () => {
+    writeFileSync(join(supervisor.root, "one"), "export A=1\nB=1\n");
+    writeFileSync(join(supervisor.root, "two"), "B=2\nexport C=3\n");
+    const command = ["sh", "-c", 'echo "$A $B $C"'];
+    const args = ["deploy", "--wait", "--type", "vars", "--env-file=one", "--env-file=two", "--", ...command];
+    expect((await supervisor.shell(`${SUPERVISOR} ${args.map((one) => `'${one}'`).join(" ")}`)).code).toBe(0);
+    expect((await supervisor.cli(["logs", "vars"])).stdout).toBe("1 2 3\n");
+  });
+
+  test("records a status that looks like an end, and says that it ends nothing", async () => {
+    const agent = await supervisor.deploy({ command: [fixture("idles")] });
+    const report = (status: string) =>
+      supervisor.cli(["progress", "--agent", agent.id, "--status", status, "--message", "m", "--json"]);
+    const done = await report("done");
+    expect(done.stderr).toMatch(/^supervisor: 'done' was recorded and ends nothing: .* report 'completed'\n$/);
+    expect(JSON.parse(done.stdout).note).toContain("ends nothing");
+    expect((await report("Failure")).stderr).toContain("report 'failed'");
+    const working = await report("working");
+    expect(working.stderr).toBe("");
+    expect(JSON.parse(working.stdout)).not.toHaveProperty("note");
+  });
+
+  test("prints JSON lines for logs --json, whatever the format", async () => {
+    const agent = await supervisor.deploy({ command: ["echo", "plain"] });
+    await supervisor.client.call("wait", { params: { agent: agent.id } });
+    for (const format of ["text", "jsonl", "parsed"])
+      expect((await supervisor.cli(["logs", agent.id, "--json", "--format", format])).stdout).toBe(
+        '{"type":"text","text":"plain"}\n',
+      );
+  });
+
+  test.each([
+    [["deploy", "--cpu-max", "0", "--", "true"], "supervisor: cpu_max: must be at least 0.01"],
+    [["findings", "TASK-20261124-030219-1a593c46", "--since", "noon"], "must be a date and time, such as"],
+    [["deploy", "ls", "-la"], "unknown option '-la'; the agent's command belongs after '--': supervisor deploy"],
+    [["kill", "--all", "--task", "x"], "give one of: ids, --task ID, --all"],
+  ])("answers %j in plain words", async (args, words) => {
+    const ran = await supervisor.cli(args);
+    expect(ran.code).toBe(2);
+    expect(ran.stderr).toContain(words);
+    expect(ran.stderr.split("\n")).toHaveLength(2);
+  });
+
+  test("names the workspace when its supervisor has gone", async () => {
+    await supervisor.deploy({ command: [fixture("idles")] });
+    await supervisor.signal_daemon("SIGKILL");
+    expect(await supervisor.cli(["ps"])).toMatchObject({
+      code: 3,
+      stderr: `supervisor: no supervisor is running for ${supervisor.workspace}; start one with 'supervisor start'\n`,
+    });
+    await supervisor.boot();
+  });
+
+  test("knows its version", async () => {
+    expect(await supervisor.cli(["--version"])).toMatchObject({ code: 0, stdout: `${version}\n` });
+  });
+
+  test("keeps its workspace out of the user's repository", () => {
+    expect(readFileSync(join(supervisor.workspace, ".gitignore"), "utf8")).toBe("*\n");
+  });
+});
