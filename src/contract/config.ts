@@ -5,7 +5,6 @@
 import { z } from "zod";
 import { alerts_config } from "./alert.ts";
 import { log_full, log_max_bytes } from "./log-limit.ts";
-import "./plain-words.ts";
 import { PROFILE_NAME_PATTERN, profile_settings } from "./profile.ts";
 
 /** How long what is over is kept. Sizes in bytes. */

@@ -1,4 +1,4 @@
-/** What is wrong with a value, in words for the person who gave it: zod's own are for who wrote the schema. Imported wherever schemas are made. */
+/** What is wrong with a value, in words for the person who gave it: zod's own are for who wrote the schema. Imported where values are checked, by the daemon and the MCP server: a command must not load zod for it. */
 import { z } from "zod";
 
 const KINDS: Record<string, string> = {

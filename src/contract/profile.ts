@@ -1,6 +1,5 @@
 /** A profile: how one kind of agent is started, spoken to and understood. Data; the shipped ones stand in daemon/profiles/shipped.ts. */
 import { z } from "zod";
-import "./plain-words.ts";
 import { agent_mode, stdout_kind } from "./agent.ts";
 import { AGENT_TYPE_PATTERN } from "./ids.ts";
 import { cleanup_policy } from "./receipt.ts";

@@ -2,6 +2,7 @@
  * The MCP server: a process of its own, started by an MCP client, which it speaks with over stdin and stdout (stdout has the protocol and
  * nothing else). It holds nothing: everything is the daemon's. When the client goes, it ends; daemon and agents go on.
  */
+import "../contract/plain-words.ts";
 import { Server } from "@modelcontextprotocol/sdk/server/index.js";
 import { StdioServerTransport } from "@modelcontextprotocol/sdk/server/stdio.js";
 import { CallToolRequestSchema, ListToolsRequestSchema } from "@modelcontextprotocol/sdk/types.js";

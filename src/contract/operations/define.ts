@@ -1,6 +1,5 @@
 /** What every operation is made of. */
 import { z } from "zod";
-import "../plain-words.ts";
 
 /** A flag in a query: `true` or `false`. */
 export const flag = z.stringbool().default(false);

@@ -3,6 +3,7 @@
  * `{"success":false,"error":…,"code":…}` with no stack. The socket is the owner's alone (0600 in a 0700 directory). A client that is slow, that talks
  * garbage or too much is answered and dropped; what it began goes on.
  */
+import "../../contract/plain-words.ts";
 import { chmod, rm } from "node:fs/promises";
 import { Readable } from "node:stream";
 import rate_limit from "@fastify/rate-limit";

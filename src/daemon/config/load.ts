@@ -1,4 +1,5 @@
 /** Finds, reads and merges the config files. Read once, when the daemon starts: a change takes effect at the next start. */
+import "../../contract/plain-words.ts";
 import { lstat, readFile, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { type ConfigPlace, type SupervisorConfig, supervisor_config } from "../../contract/config.ts";
