@@ -35,7 +35,7 @@ export async function within<T>(work: Promise<T>, error: () => SupervisorError, 
 /** Calls to one place, few at a time. Those that wait are begun in their order. */
 export class Lane {
   private readonly began = new Set<{ at: number }>();
-  private readonly waiting: (() => void)[] = [];
+  private readonly waiting: ((call: { at: number }) => void)[] = [];
 
   constructor(private readonly width: number) {}
 
@@ -47,15 +47,23 @@ export class Lane {
 
   /** Runs `work` when it is its turn, and gives its result. No deadline: see `within`. */
   async in_turn<T>(work: () => Promise<T>): Promise<T> {
-    if (this.began.size >= this.width) await new Promise<void>((resolve) => this.waiting.push(resolve));
-    const call = { at: performance.now() };
-    this.began.add(call);
+    const call =
+      this.began.size < this.width
+        ? this.begin()
+        : await new Promise<{ at: number }>((resolve) => this.waiting.push(resolve));
     try {
       return await work();
     } finally {
       this.began.delete(call);
-      this.waiting.shift()?.();
+      // Handed over here and now: the one that waited runs some turns later, and whoever comes between must find its place taken.
+      this.waiting.shift()?.(this.begin());
     }
+  }
+
+  private begin(): { at: number } {
+    const call = { at: performance.now() };
+    this.began.add(call);
+    return call;
   }
 }
 

@@ -45,3 +45,27 @@ test("calls to one place are few at a time, in their order, also after one that 
   expect(begun).toEqual([0, 1, 2, 3]);
   expect(lane.stuck).toBe(false);
 });
+
+test("a place in a lane goes to the one that waits for it, also when another comes in the turns between", async () => {
+  for (let turns = 0; turns < 12; turns++) {
+    const lane = new Lane(1);
+    const begun: string[] = [];
+    let now = 0;
+    const call = (name: string, gate: Promise<void>) =>
+      lane.in_turn(async () => {
+        begun.push(name);
+        now += 1;
+        expect(now).toBe(1);
+        await gate;
+        now -= 1;
+      });
+    const [first, later] = [deferred<void>(), deferred<void>()];
+    const calls = [call("first", first.promise), call("waits", later.promise)];
+    first.resolve();
+    for (let turn = 0; turn < turns; turn++) await Promise.resolve();
+    calls.push(call("comes", later.promise));
+    later.resolve();
+    await Promise.all(calls);
+    expect(begun).toEqual(["first", "waits", "comes"]);
+  }
+});

@@ -63,7 +63,7 @@ async function rename_to_one_of(
   };
   const place = unused(in_trash);
   try {
-    await rename(path, place);
+    await rename_in_place(path, place);
     return place;
   } catch (error) {
     if (!is_errno(error, "EXDEV")) throw error;
@@ -72,8 +72,15 @@ async function rename_to_one_of(
   await mkdir(dirname(other), { mode: 0o700 }).catch((error) => {
     if (!is_errno(error, "EEXIST")) throw error;
   });
-  await in_directory(dirname(other), (at) => rename(path, at(basename(other))));
+  await rename_in_place(path, other);
   return other;
+}
+
+/** Both directories are looked at again, open: since `refusal` looked, a link may have come into the place of one. */
+function rename_in_place(path: string, place: string): Promise<void> {
+  return in_directory(dirname(path), (from) =>
+    in_directory(dirname(place), (to) => rename(from(basename(path)), to(basename(place)))),
+  );
 }
 
 /** The file as an entry of the list, if it is there. */

@@ -3,36 +3,28 @@
  * they left. Appended and synced before the registry forgets the agent; written by the registry alone. No handle is kept between two
  * calls, and of what is in it the memory has an index alone (`Entry`, about 200 bytes an agent).
  *
- * A line that a crash cut short is the last one; it is cut off, because its agent is still in the registry. Lines that are no record stay
- * in the file, with a warning, until it is written anew.
+ * A line that a crash cut short is the last one; it is cut off, because its agent is still in the registry. One that
+ * lost only its end is whole, and gets it back. Lines that are no record stay in the file, with a warning, also when it is written anew: they may
+ * be what is left of somebody's receipt.
  */
 import { constants } from "node:fs";
 import { type FileHandle, open, rename, rm } from "node:fs/promises";
 import { basename, dirname } from "node:path";
-import { type AgentRecord, agent_record } from "../../contract/agent.ts";
+import type { AgentRecord } from "../../contract/agent.ts";
 import { is_errno } from "../../contract/errors.ts";
 import { in_directory, open_in_place, remove_in_place } from "../../drivers/in-place.ts";
 import { crash_point } from "../../faults/crash-point.ts";
 import { Lane, no_answer, within } from "../patience.ts";
-import { type Scanned, scan_lines } from "./scan-lines.ts";
-
-/** What is known of an agent in the journal without reading it. */
-export interface Entry {
-  id: string;
-  status: string;
-  /** By the wall clock, in ms; infinite when nobody knows. */
-  ended_ms: number;
-  /** Where its line is, without its end, in bytes. */
-  offset: number;
-  length: number;
-  /** It may have files in the archive. */
-  archived: boolean;
-  /** Files of it were left where they are: such an agent never grows too old. */
-  kept: boolean;
-}
+import { copy_lines, type Entry, entry_of, type Span, to_record } from "./journal-lines.ts";
+import { scan_lines } from "./scan-lines.ts";
 
 export class Journal {
-  private readonly index = new Map<string, Entry>();
+  private index = new Map<string, Entry>();
+  /** Where lines are that are no record; neighbours are one span. */
+  private strange: Span[] = [];
+  private strange_lines = 0;
+  /** The last line is whole and has no end. */
+  private open_end = false;
   /** The file's size as we left it; another one means that somebody, or a write that failed, changed it. */
   private size = 0;
   private readonly lane = new Lane(1);
@@ -69,6 +61,11 @@ export class Journal {
     return this.index.size;
   }
 
+  /** How many lines are no record: whose they were nobody can tell. */
+  get unreadable(): number {
+    return this.strange_lines;
+  }
+
   /** The file's size, in bytes. */
   get bytes(): number {
     return this.size;
@@ -88,17 +85,19 @@ export class Journal {
             if (size > this.size) await file.truncate(this.size);
           }
           const fresh = agents.filter((one) => !this.index.has(one.id));
-          if (fresh.length === 0) return;
-          const is_new = this.size === 0;
           const lines = fresh.map((one) => `${JSON.stringify(one)}\n`);
-          await file.appendFile(lines.join(""));
+          const missing_end = this.open_end ? "\n" : "";
+          await file.appendFile(missing_end + lines.join(""));
+          // Also when all of them were there, and for the file's name: an earlier call may have written them, and failed to sync.
           await file.sync();
+          await directory.sync();
+          this.size += missing_end.length;
+          this.open_end = false;
           for (const [number, agent] of fresh.entries()) {
             const length = Buffer.byteLength(lines[number] as string) - 1;
             this.index.set(agent.id, entry_of(agent, this.size, length));
             this.size += length + 1;
           }
-          if (is_new) await directory.sync();
         } finally {
           await file.close();
         }
@@ -134,7 +133,7 @@ export class Journal {
     if (!entry) return null;
     const line = Buffer.alloc(entry.length);
     await file.read(line, 0, entry.length, entry.offset);
-    const record = parse(line.toString());
+    const record = to_record(line.toString());
     return record?.id === id ? record : null;
   }
 
@@ -142,83 +141,83 @@ export class Journal {
   forget(ids: readonly string[]): Promise<void> {
     return this.lane.in_turn(async () => {
       for (const id of ids) this.index.delete(id);
-      const wanted = [...this.index.values()].reduce((sum, one) => sum + one.length + 1, 0);
+      const wanted = [...this.index.values(), ...this.strange].reduce((sum, one) => sum + one.length + 1, 0);
       if (this.size - wanted < this.size / 2 || this.size === 0) return;
-      await this.rewrite();
+      await this.rewrite(ids);
     });
   }
 
-  /** The lines that are wanted, beside; then in its place. A crash leaves the one or the other. */
-  private async rewrite(): Promise<void> {
+  /** The lines that are wanted, beside; then in its place. A crash leaves the one or the other, and a line that is not where it was the old one. */
+  private async rewrite(forgotten: readonly string[]): Promise<void> {
     const name = basename(this.path);
     await in_directory(dirname(this.path), async (at, directory) => {
-      const kept: Entry[] = [];
-      let size = 0;
       const from = await open(at(name), constants.O_RDONLY | constants.O_NOFOLLOW);
       try {
-        await rm(at(`${name}.new`), { force: true });
-        const to = await open(at(`${name}.new`), "wx", 0o600);
-        try {
-          for (const entry of this.index.values()) {
-            const line = Buffer.alloc(entry.length + 1);
-            await from.read(line, 0, line.length, entry.offset);
-            await to.appendFile(line);
-            kept.push({ ...entry, offset: size });
-            size += line.length;
-          }
-          await to.sync();
-        } finally {
-          await to.close();
+        if ((await from.stat()).size !== this.size) {
+          await this.read_index(from);
+          for (const id of forgotten) this.index.delete(id);
         }
+        await rm(at(`${name}.new`), { force: true });
+        const copied = await this.copy(from, at(`${name}.new`));
+        crash_point("journal.copied");
+        await rename(at(`${name}.new`), at(name));
+        // In the file's order: `entries` is the order in which they left.
+        this.index = new Map(copied.entries.map((one) => [one.id, one]));
+        this.strange = copied.strange;
+        this.size = copied.size;
+        this.open_end = false;
+        await directory.sync();
+      } catch (error) {
+        await rm(at(`${name}.new`), { force: true });
+        throw error;
       } finally {
         await from.close();
       }
-      crash_point("journal.copied");
-      await rename(at(`${name}.new`), at(name));
-      await directory.sync();
-      this.size = size;
-      for (const entry of kept) this.index.set(entry.id, entry);
     });
   }
 
+  private async copy(from: FileHandle, beside: string) {
+    const to = await open(beside, "wx", 0o600);
+    try {
+      const copied = await copy_lines(from, to, [...this.index.values()], this.strange);
+      if (!copied) {
+        await this.read_index(from);
+        throw new Error(
+          `${this.path} was changed by somebody else; it is read anew, and left as it is until the next sweep`,
+        );
+      }
+      await to.sync();
+      return copied;
+    } finally {
+      await to.close();
+    }
+  }
+
+  /** What is known stays as it is when the file cannot be read to its end. */
   private async read_index(file: FileHandle): Promise<void> {
-    this.index.clear();
-    let unreadable = 0;
-    this.size = await scan_lines(file, ({ text, offset, length }: Scanned) => {
-      const agent = parse(text);
-      if (agent) this.index.set(agent.id, entry_of(agent, offset, length));
-      else unreadable += 1;
+    const index = new Map<string, Entry>();
+    const strange: Span[] = [];
+    let strange_lines = 0;
+    const tail = await scan_lines(file, ({ text, offset, length }) => {
+      const agent = to_record(text);
+      if (agent) {
+        index.set(agent.id, entry_of(agent, offset, length));
+        return;
+      }
+      strange_lines += 1;
+      const last = strange.at(-1);
+      if (last && last.offset + last.length + 1 === offset) last.length += length + 1;
+      else strange.push({ offset, length });
     });
-    if (unreadable > 0) this.warn(`${this.path}: ${unreadable} lines are no receipts; they are left where they are`);
-  }
-}
-
-function entry_of({ id, status, receipt, ended_at }: AgentRecord, offset: number, length: number): Entry {
-  const cleanup = receipt?.cleanup;
-  return {
-    id,
-    status,
-    ended_ms: time_of(ended_at ?? receipt?.ended_at),
-    offset,
-    length,
-    archived: (cleanup?.files_archived.length ?? 0) > 0,
-    kept: (cleanup?.files_kept.length ?? 0) > 0 || (cleanup?.files_failed.length ?? 0) > 0,
-  };
-}
-
-/** What has no time is of the future: it does not grow old. */
-function time_of(text: string | undefined): number {
-  const ms = Date.parse(text ?? "");
-  return Number.isNaN(ms) ? Number.POSITIVE_INFINITY : ms;
-}
-
-function parse(line: string): AgentRecord | null {
-  try {
-    const parsed = agent_record.safeParse(JSON.parse(line));
-    return parsed.success ? parsed.data : null;
-  } catch (error) {
-    if (error instanceof SyntaxError) return null;
-    throw error;
+    const agent = to_record(tail.text);
+    if (agent) index.set(agent.id, entry_of(agent, tail.offset, tail.length));
+    this.index = index;
+    this.strange = strange;
+    this.strange_lines = strange_lines;
+    this.open_end = agent !== null;
+    this.size = tail.offset + (agent ? tail.length : 0);
+    if (strange_lines > 0)
+      this.warn(`${this.path}: ${strange_lines} lines are no receipts; they are left where they are`);
   }
 }
 

@@ -1,7 +1,8 @@
 /** Finds an agent by its id, or the beginning of it, in registries and journals alike. */
 import type { AgentRecord } from "../../contract/agent.ts";
 import { SupervisorError } from "../../contract/errors.ts";
-import type { Entry, Journal } from "./journal.ts";
+import type { Journal } from "./journal.ts";
+import type { Entry } from "./journal-lines.ts";
 
 /** Where agents are: a task. */
 interface Place {

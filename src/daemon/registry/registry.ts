@@ -117,8 +117,11 @@ export class Registry {
     if (known) return known;
     const reason = this.left_alone.get(task_id);
     if (reason !== undefined) throw new SupervisorError("registry_unreadable", reason);
-    this.restoring.set(task_id, this.restoring.get(task_id) ?? this.make_again(task_dir(this.workspace, task_id)));
-    return this.restoring.get(task_id) as Promise<Task>;
+    const under_way = this.restoring.get(task_id);
+    if (under_way) return under_way;
+    const made = this.make_again(task_dir(this.workspace, task_id)).finally(() => this.restoring.delete(task_id));
+    this.restoring.set(task_id, made);
+    return made;
   }
 
   private async make_again(dir: string): Promise<Task> {

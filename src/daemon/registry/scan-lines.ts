@@ -10,8 +10,8 @@ export interface Scanned {
   length: number;
 }
 
-/** Calls `on_line` for each line that has an end. Returns how far those reach, in bytes; what follows in the file is half a line. */
-export async function scan_lines(file: FileHandle, on_line: (line: Scanned) => void): Promise<number> {
+/** Calls `on_line` for each line that has an end. Returns what follows the last of them: a line without an end, empty mostly. */
+export async function scan_lines(file: FileHandle, on_line: (line: Scanned) => void): Promise<Scanned> {
   const block = Buffer.alloc(BLOCK_BYTES);
   let parts: Buffer[] = [];
   let length = 0;
@@ -19,7 +19,7 @@ export async function scan_lines(file: FileHandle, on_line: (line: Scanned) => v
   let at = 0;
   for (;;) {
     const { bytesRead } = await file.read(block, 0, BLOCK_BYTES, at);
-    if (bytesRead === 0) return begin;
+    if (bytesRead === 0) return { text: Buffer.concat(parts).toString(), offset: begin, length };
     let from = 0;
     for (let end = block.indexOf(0x0a); end >= 0 && end < bytesRead; end = block.indexOf(0x0a, from)) {
       parts.push(block.subarray(from, end));

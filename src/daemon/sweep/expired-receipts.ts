@@ -3,7 +3,7 @@
  * of its agent, except that the size of all journals has a bound of its own (an archive has its receipt beside it). An agent whose files were
  * kept in place, or left alone, is never forgotten: nobody could tell whose they are.
  */
-import type { Entry } from "../registry/journal.ts";
+import type { Entry } from "../registry/journal-lines.ts";
 import type { Task } from "../registry/registry.ts";
 import type { Sweep } from "./sweep.ts";
 

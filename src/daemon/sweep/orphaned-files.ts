@@ -1,7 +1,7 @@
 /**
  * Files that an agent's files are named like, in our own task's folders, and that belong to nobody: neither registry nor journal know the agent, and no
  * host of that name lives. They may hold what somebody printed; so they are kept as long as an archive is, and only then removed. A task whose
- * registry has entries that are no agents is left alone: one of them may be the owner.
+ * registry has entries that are no agents, or whose journal has lines that are no receipts, is left alone: one of them may be the owner.
  */
 import { join } from "node:path";
 import { short_agent_id } from "../../contract/ids.ts";
@@ -59,6 +59,8 @@ async function why_not({ services }: Sweep, task: Task, id: string, file: Listed
   if (!file.plain) return "it is a link, or has another name or owner as well";
   if (task.store.data.agents.length !== task.agents.size)
     return "the task's registry has entries that are no agents, and one may be its owner";
+  if (task.journal.unreadable > 0)
+    return "the task's journal has lines that are no receipts, and one may be of its owner";
   if (services.registry.is_taken(short_agent_id(id))) return "an agent of another task has this number";
   return (await somebody_listens(host_socket(services.runtime_dir, id))) ? "a host of that name lives" : null;
 }

@@ -1,7 +1,17 @@
-import { appendFileSync, mkdtempSync, readFileSync, realpathSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import {
+  appendFileSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  realpathSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
+import { open } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { type AgentRecord, agent_record } from "../../../src/contract/agent.ts";
 import { Journal } from "../../../src/daemon/registry/journal.ts";
 
@@ -13,7 +23,10 @@ beforeEach(() => {
   path = join(dir, "receipts.jsonl");
   warnings = [];
 });
-afterEach(() => rmSync(dir, { recursive: true }));
+afterEach(() => {
+  vi.restoreAllMocks();
+  rmSync(dir, { recursive: true });
+});
 
 const load = () => Journal.load(path, (text) => warnings.push(text));
 const agent = (number: number, prompt = ""): AgentRecord =>
@@ -91,6 +104,74 @@ describe("a journal", () => {
     expect(await Promise.all(all.slice(90).map(({ id }) => journal.read(id)))).toEqual(all.slice(90));
     await journal.append([agent(101)]);
     expect(await (await load()).read(agent(101).id)).toEqual(agent(101));
+  });
+
+  test("loses no receipt when it is written anew after somebody wrote into the file", async () => {
+    const journal = await load();
+    const all = [1, 2, 3].map((number) => agent(number, "x".repeat(300 * number)));
+    await journal.append(all);
+    writeFileSync(path, `\n${readFileSync(path, "utf8")}`);
+    await journal.forget([agent(2).id, agent(3).id]);
+    for (const one of [journal, await load()]) {
+      expect(ids(one)).toEqual([agent(1).id]);
+      expect(await one.read(agent(1).id)).toEqual(all[0]);
+    }
+  });
+
+  test("is left as it is when a line is of another agent than it was, although the file is as long; and the next time is written anew", async () => {
+    const journal = await load();
+    await journal.append([agent(1), agent(2), agent(3, "x".repeat(2000))]);
+    const [one, two, three] = lines();
+    const changed = `${two}\n${one}\n${three}\n`;
+    writeFileSync(path, changed);
+    await expect(journal.forget([agent(3).id])).rejects.toThrow("was changed by somebody else");
+    expect(readFileSync(path, "utf8")).toBe(changed);
+    expect(readdirSync(dir)).toEqual(["receipts.jsonl"]);
+    await journal.forget([agent(3).id]);
+    expect(readFileSync(path, "utf8")).toBe(`${two}\n${one}\n`);
+    expect(await journal.read(agent(1).id)).toEqual(agent(1));
+  });
+
+  test("keeps lines that are no receipts when it is written anew, in their place", async () => {
+    const journal = await load();
+    await journal.append([agent(1), agent(2, "x".repeat(2000))]);
+    appendFileSync(path, "of another version\nbit rot\n");
+    await journal.append([agent(3)]);
+    expect(journal.unreadable).toBe(2);
+    await journal.forget([agent(2).id]);
+    expect(lines()).toEqual([JSON.stringify(agent(1)), "of another version", "bit rot", JSON.stringify(agent(3))]);
+    for (const one of [journal, await load()]) {
+      expect(one.unreadable).toBe(2);
+      expect(one.bytes).toBe(readFileSync(path).length);
+      expect(await one.read(agent(3).id)).toEqual(agent(3));
+    }
+  });
+
+  test("syncs what an earlier call wrote and could not sync, and its name", async () => {
+    const journal = await load();
+    const handle = await open(dir);
+    const sync = vi.spyOn(Object.getPrototypeOf(handle), "sync").mockRejectedValueOnce(new Error("EIO"));
+    await handle.close();
+    await expect(journal.append([agent(1)])).rejects.toThrow("EIO");
+    expect(sync).toHaveBeenCalledTimes(1);
+    await journal.append([agent(1)]);
+    expect(sync).toHaveBeenCalledTimes(3);
+    expect(lines()).toHaveLength(1);
+  });
+
+  test("gives a last line that lost only its end its end back", async () => {
+    await (await load()).append([agent(1, "x".repeat(900)), agent(2)]);
+    const whole = readFileSync(path, "utf8");
+    for (const write of [(one: Journal) => one.append([agent(3)]), (one: Journal) => one.forget([agent(1).id])]) {
+      writeFileSync(path, whole.trimEnd());
+      const journal = await load();
+      expect(await journal.read(agent(2).id)).toEqual(agent(2));
+      await write(journal);
+      expect(readFileSync(path, "utf8").endsWith("}\n")).toBe(true);
+      const again = await load();
+      expect(ids(again)).toEqual(ids(journal));
+      expect(await again.read(agent(2).id)).toEqual(agent(2));
+    }
   });
 
   test("is not read or written through a link", async () => {

@@ -262,3 +262,12 @@ test("a thousand notes are one write, and all is on disk when the registry has s
   expect(flush).toHaveBeenCalledTimes(1);
   expect(JSON.parse(await readFile(path(), "utf8")).agents[0]).toMatchObject({ progress: 100, message: "step 1000" });
 });
+
+test("a task that could not be made again is tried again when somebody asks again", async () => {
+  const registry = await load();
+  await rename(workspace, `${workspace}-away`);
+  await expect(registry.restore_task("TASK-20260101-000000-0123abcd")).rejects.toMatchObject({ code: "ENOENT" });
+  await rename(`${workspace}-away`, workspace);
+  const task = await registry.restore_task("TASK-20260101-000000-0123abcd");
+  expect(registry.tasks.get(task.task_id)).toBe(task);
+});

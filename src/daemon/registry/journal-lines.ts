@@ -1,0 +1,105 @@
+/** The lines of a receipts journal: what is known of each, and how those that stay are copied. */
+import type { FileHandle } from "node:fs/promises";
+import { type AgentRecord, agent_record } from "../../contract/agent.ts";
+
+const BLOCK_BYTES = 256 * 1024;
+
+/** Where a line is, or several, without the last one's end, in bytes. */
+export interface Span {
+  offset: number;
+  length: number;
+}
+
+/** What is known of an agent in the journal without reading it. */
+export interface Entry extends Span {
+  id: string;
+  status: string;
+  /** By the wall clock, in ms; infinite when nobody knows. */
+  ended_ms: number;
+  /** It may have files in the archive. */
+  archived: boolean;
+  /** Files of it were left where they are: such an agent never grows too old. */
+  kept: boolean;
+}
+
+export function entry_of({ id, status, receipt, ended_at }: AgentRecord, offset: number, length: number): Entry {
+  const cleanup = receipt?.cleanup;
+  return {
+    id,
+    status,
+    ended_ms: time_of(ended_at ?? receipt?.ended_at),
+    offset,
+    length,
+    archived: (cleanup?.files_archived.length ?? 0) > 0,
+    kept: (cleanup?.files_kept.length ?? 0) > 0 || (cleanup?.files_failed.length ?? 0) > 0,
+  };
+}
+
+/** What has no time is of the future: it does not grow old. */
+function time_of(text: string | undefined): number {
+  const ms = Date.parse(text ?? "");
+  return Number.isNaN(ms) ? Number.POSITIVE_INFINITY : ms;
+}
+
+/** The record that a line is, or null. */
+export function to_record(line: string): AgentRecord | null {
+  try {
+    const parsed = agent_record.safeParse(JSON.parse(line));
+    return parsed.success ? parsed.data : null;
+  } catch (error) {
+    if (error instanceof SyntaxError) return null;
+    throw error;
+  }
+}
+
+/** Where the lines are in the copy, and the copy's size in bytes. */
+export interface Copied {
+  entries: Entry[];
+  strange: Span[];
+  size: number;
+}
+
+/**
+ * Copies lines in the order of the file, each with an end: of agents, and such as are no records. Null when one is not where it should be, or
+ * an entry's is not of its agent; the copy is then worth nothing.
+ */
+export async function copy_lines(
+  from: FileHandle,
+  to: FileHandle,
+  entries: readonly Entry[],
+  strange: readonly Span[],
+): Promise<Copied | null> {
+  const copied: Copied = { entries: [], strange: [], size: 0 };
+  const lines = [
+    ...entries.map((entry) => ({ entry, span: entry })),
+    ...strange.map((span) => ({ entry: null, span })),
+  ];
+  for (const { entry, span } of lines.sort((a, b) => a.span.offset - b.span.offset)) {
+    const whole = entry ? await copy_entry(from, to, entry) : await copy_span(from, to, span);
+    if (!whole) return null;
+    await to.appendFile("\n");
+    if (entry) copied.entries.push({ ...entry, offset: copied.size });
+    else copied.strange.push({ ...span, offset: copied.size });
+    copied.size += span.length + 1;
+  }
+  return copied;
+}
+
+async function copy_entry(from: FileHandle, to: FileHandle, { id, offset, length }: Entry): Promise<boolean> {
+  const line = Buffer.alloc(length);
+  const { bytesRead } = await from.read(line, 0, length, offset);
+  if (bytesRead !== length || to_record(line.toString())?.id !== id) return false;
+  await to.appendFile(line);
+  return true;
+}
+
+async function copy_span(from: FileHandle, to: FileHandle, { offset, length }: Span): Promise<boolean> {
+  const block = Buffer.alloc(Math.min(length, BLOCK_BYTES));
+  for (let done = 0; done < length; ) {
+    const { bytesRead } = await from.read(block, 0, Math.min(block.length, length - done), offset + done);
+    if (bytesRead === 0) return false;
+    await to.appendFile(block.subarray(0, bytesRead));
+    done += bytesRead;
+  }
+  return true;
+}
