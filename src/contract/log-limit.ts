@@ -1,5 +1,6 @@
 /** How large an agent's logs may grow, and what happens then. */
 import { z } from "zod";
+import { MIN_LOG_MAX_BYTES } from "./segments.ts";
 
 /**
  * `rotate`: at a line's end the full part gets a number in its name, and a new one begins under the log's own name; nothing is dropped.
@@ -7,8 +8,6 @@ import { z } from "zod";
  */
 export const log_full = z.enum(["rotate", "pause"]);
 
-/** Less would make a file of every few lines. In bytes. */
-export const MIN_LOG_MAX_BYTES = 4096;
 export const log_max_bytes = z.int().min(MIN_LOG_MAX_BYTES);
 
 /** For each of the agent's logs by itself. `max_bytes` null = no limit. */

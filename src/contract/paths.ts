@@ -25,6 +25,9 @@ export const archived_receipt_path = (dir: string, agent_id: string) =>
 export const exits_dir = (dir: string) => join(dir, "exits");
 export const exit_record_path = (dir: string, agent_id: string) => join(exits_dir(dir), `${agent_id}.json`);
 
+/** Where a host records the full parts of its logs. */
+export const parts_record_path = (exit_record: string) => `${exit_record}.parts`;
+
 /** The folders a task has from its beginning. */
 export const task_folders = (dir: string) => [
   dir,

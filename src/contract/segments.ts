@@ -1,6 +1,9 @@
 /** The names of a log's full parts. Pure. */
 import { basename, dirname, extname, join } from "node:path";
 
+/** A smaller limit would make a file of every few lines. In bytes. */
+export const MIN_LOG_MAX_BYTES = 4096;
+
 /** `…_stream.jsonl` → `…_stream.3.jsonl`. Parts are numbered from 1, the oldest; the newest has the log's own name. */
 export function segment_path(path: string, number: number): string {
   const ending = extname(path);

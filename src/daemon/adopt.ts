@@ -3,7 +3,6 @@
  * but does not answer, that lies, or that cannot be reached although it lives, is tried again and again, in the background, and
  * nothing of its agent is touched meanwhile. Only /proc says that a host is gone.
  */
-import { stat } from "node:fs/promises";
 import { setTimeout as delay } from "node:timers/promises";
 import { COOKIE_VARIABLE } from "../containment/family.ts";
 import { type AgentRecord, agent_record } from "../contract/agent.ts";
@@ -16,6 +15,7 @@ import { crash_point } from "../faults/crash-point.ts";
 import { read_exit_record } from "./exit-record.ts";
 import { HostLink } from "./host-link.ts";
 import { begin_end, facts_to_remember, forward_events, set_host_state, watch_host } from "./hosts.ts";
+import { measure_log } from "./segments.ts";
 import type { Services } from "./services.ts";
 import { doubt, uneven } from "./trust.ts";
 
@@ -156,7 +156,7 @@ async function note_facts(services: Services, agent: AgentRecord, facts: HostFac
   const host = { ...facts.host, socket: socket_of(services, agent), protocol: facts.protocol, boot_id: boot_id() };
   const news_of_agent = facts.process ? facts_to_remember(facts) : {};
   agent.stalled = facts.stalled;
-  const disagreement = uneven(facts, await bytes_on_disk(agent));
+  const disagreement = uneven(facts, await bytes_on_disk(services, agent));
   if (disagreement !== null) {
     services.log.warn({ agent_id: agent.id }, disagreement);
     services.events.emit({ type: "warning", agent_id: agent.id, message: disagreement });
@@ -187,18 +187,16 @@ function remembered(agent: AgentRecord, record: Record<string, unknown>): Partia
 }
 
 /** What the agent's logs have, or null when one cannot be looked at. A log that is not there has nothing. */
-async function bytes_on_disk(agent: AgentRecord): Promise<number | null> {
+async function bytes_on_disk(services: Services, agent: AgentRecord): Promise<number | null> {
   let sum = 0;
   for (const role of ["log_file", "terminal_log"]) {
-    const path = agent.tracked_files[role];
-    if (path === undefined) continue;
-    try {
-      sum += (await stat(path)).size;
-    } catch (error) {
-      if (!is_errno(error, "ENOENT")) return null;
-      // Set aside by an end that was half done: it is somewhere else, and whole.
-      if (agent.ending) return null;
-    }
+    if (agent.tracked_files[role] === undefined) continue;
+    const log = await measure_log(services, agent, role).catch(
+      () => null /* not to be looked at: nothing can be compared */,
+    );
+    // Set aside by an end that was half done it is somewhere else, and whole.
+    if (!log && agent.ending) return null;
+    sum += log?.bytes ?? 0;
   }
   return sum;
 }

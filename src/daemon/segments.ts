@@ -1,71 +1,121 @@
 /**
- * The full parts of an agent's logs: found by their names beside the log, and tracked like its other files. The host rotates, with or without a
- * daemon; the names follow from the log's own name, so that nothing has to be remembered in order to find them.
+ * The full parts of an agent's logs. The host rotates, with or without a daemon, and records each part beside its exit record before the part
+ * gets its name: number, inode and device. A file is a part only when it is that very inode: what somebody else put under such a name is not
+ * the agent's, and is neither shown nor removed.
  */
 import type { Stats } from "node:fs";
-import { lstat, readdir, rm } from "node:fs/promises";
-import { basename, dirname } from "node:path";
+import { lstat } from "node:fs/promises";
+import { z } from "zod";
 import { type AgentRecord, is_foreign } from "../contract/agent.ts";
 import { is_errno, message_of } from "../contract/errors.ts";
-import { segment_number, segment_path, segment_role } from "../contract/segments.ts";
-import { in_directory } from "../drivers/in-place.ts";
+import { exit_record_path, parts_record_path } from "../contract/paths.ts";
+import { segment_path, segment_role } from "../contract/segments.ts";
+import { read_in_place, remove_in_place } from "../drivers/in-place.ts";
 import type { Services } from "./services.ts";
 
 const LOG_ROLES = ["log_file", "terminal_log"];
+const recorded_part = z.object({ path: z.string(), number: z.int().positive(), ino: z.int(), dev: z.int() });
+type RecordedPart = z.infer<typeof recorded_part>;
 
-/** The numbers of the full parts of the log at `path` in `dir`, oldest first. `ending` is what an archive has after its name. */
-export async function segment_numbers(path: string, dir = dirname(path), ending = ""): Promise<number[]> {
-  const names = await readdir(dir).catch((error) => {
-    if (is_errno(error, "ENOENT")) return [];
-    throw error;
-  });
-  return names
-    .filter((name) => name.endsWith(ending))
-    .map((name) => segment_number(path, name.slice(0, name.length - ending.length)))
-    .filter((number) => number !== null)
-    .sort((a, b) => a - b);
-}
-
-/** True when a log and its newest part are one file with two names: a rotation is just under way, or its host was killed in the middle. */
-export async function is_half_rotated(path: string, number: number): Promise<boolean> {
-  const [log, part] = await Promise.all([facts(path), facts(segment_path(path, number))]);
-  return log !== null && part !== null && log.ino === part.ino && log.dev === part.dev;
+/** The numbers of the log's full parts, oldest first: those that are tracked, and those that the host recorded and that are there. */
+export async function segment_numbers(services: Services, agent: AgentRecord, role: string): Promise<number[]> {
+  const path = agent.tracked_files[role];
+  if (path === undefined) return [];
+  const known = Object.keys(agent.tracked_files)
+    .filter((name) => name.startsWith(`${role}.`))
+    .map((name) => Number(name.slice(role.length + 1)))
+    .filter((number) => Number.isInteger(number) && number > 0);
+  const numbers = new Set(known);
+  const now = await facts(path);
+  for (const part of await recorded(services, agent, path)) {
+    const there = await facts(segment_path(path, part.number));
+    // With the log's own name as well it is not yet a part: a rotation is just under way, or its host was killed in the middle.
+    if (there && is_same(there, part) && !(now && is_same(now, part))) numbers.add(part.number);
+  }
+  return [...numbers].sort((a, b) => a - b);
 }
 
 /** Adds the parts that are there to the agent's tracked files. True when there were new ones. The caller makes it durable. */
-export async function track_segments(agent: AgentRecord): Promise<boolean> {
+export async function track_segments(services: Services, agent: AgentRecord): Promise<boolean> {
   let found = false;
   for (const role of is_foreign(agent) ? [] : LOG_ROLES) {
-    const path = agent.tracked_files[role];
-    for (const number of path ? await segment_numbers(path) : []) {
+    for (const number of await segment_numbers(services, agent, role)) {
       const name = segment_role(role, number);
-      if (agent.tracked_files[name] !== undefined || (await is_half_rotated(path as string, number))) continue;
-      agent.tracked_files[name] = segment_path(path as string, number);
+      if (agent.tracked_files[name] !== undefined) continue;
+      agent.tracked_files[name] = segment_path(agent.tracked_files[role] as string, number);
       found = true;
     }
   }
   return found;
 }
 
-/** Of a log with two names the second is taken away: nothing of its content goes. For an agent whose host is gone. */
-export async function undo_half_rotations(agent: AgentRecord): Promise<void> {
+/** What a rotation that was cut off left: a second name of the log, which is taken away, and the empty file beside it. For an agent whose host is gone. */
+export async function undo_half_rotations(services: Services, agent: AgentRecord): Promise<void> {
   for (const role of is_foreign(agent) ? [] : LOG_ROLES) {
     const path = agent.tracked_files[role];
-    const newest = path ? (await segment_numbers(path)).at(-1) : undefined;
-    if (path === undefined || newest === undefined || !(await is_half_rotated(path, newest))) continue;
-    await in_directory(dirname(path), (at) => rm(at(basename(segment_path(path, newest)))));
+    const parts = path ? await recorded(services, agent, path) : [];
+    if (path === undefined || parts.length === 0) continue;
+    await remove_in_place(`${path}.new`);
+    const log = await facts(path);
+    for (const part of parts) {
+      const there = await facts(segment_path(path, part.number));
+      if (log && there && is_same(log, part) && is_same(there, part))
+        await remove_in_place(segment_path(path, part.number));
+    }
   }
 }
 
 /** What is done when a host says that it rotated a log. */
 export async function note_rotation(services: Services, agent: AgentRecord): Promise<void> {
   try {
-    if (await track_segments(agent)) await services.registry.update(agent, { tracked_files: agent.tracked_files });
+    if (await track_segments(services, agent))
+      await services.registry.update(agent, { tracked_files: agent.tracked_files });
   } catch (error) {
     // They are looked for again at the end.
     services.log.warn({ agent_id: agent.id, error: message_of(error) }, "a part of a log could not be noted");
   }
 }
+
+/** The bytes of a log and its parts; null when there is no log. */
+export async function measure_log(
+  services: Services,
+  agent: AgentRecord,
+  role: string,
+): Promise<{ bytes: number; segments: number } | null> {
+  const path = agent.tracked_files[role];
+  if (path === undefined) return null;
+  const log = await facts(path);
+  if (!log?.isFile()) return null;
+  const numbers = await segment_numbers(services, agent, role);
+  const parts = await Promise.all(numbers.map((number) => facts(segment_path(path, number))));
+  const bytes = [log, ...parts].reduce((sum, one) => sum + (one?.isFile() ? one.size : 0), 0);
+  return { bytes, segments: numbers.length };
+}
+
+/** What the host recorded of the log at `path`. A last line that is not whole was never acted on. */
+async function recorded(services: Services, agent: AgentRecord, path: string): Promise<RecordedPart[]> {
+  const record = parts_record_path(exit_record_path(services.registry.task_of(agent).dir, agent.id));
+  const text = await read_in_place(record).catch((error) => {
+    if (is_errno(error, "ENOENT")) return "";
+    throw error;
+  });
+  const parts = text.split("\n").flatMap((line) => {
+    const parsed = recorded_part.safeParse(parse(line));
+    return parsed.success && parsed.data.path === path ? [parsed.data] : [];
+  });
+  return parts;
+}
+
+function parse(line: string): unknown {
+  try {
+    return JSON.parse(line);
+  } catch (error) {
+    if (error instanceof SyntaxError) return null;
+    throw error;
+  }
+}
+
+const is_same = (one: Stats, part: RecordedPart) => one.isFile() && one.ino === part.ino && one.dev === part.dev;
 
 async function facts(path: string): Promise<Stats | null> {
   try {
@@ -74,12 +124,4 @@ async function facts(path: string): Promise<Stats | null> {
     if (is_errno(error, "ENOENT")) return null;
     throw error;
   }
-}
-
-/** The bytes of a log and its parts, for an account that no host gave; null when there is no log. */
-export async function measure_log(path: string): Promise<{ bytes: number; segments: number } | null> {
-  const numbers = await segment_numbers(path);
-  const all = await Promise.all([path, ...numbers.map((number) => segment_path(path, number))].map(facts));
-  if (!all[0]?.isFile()) return null;
-  return { bytes: all.reduce((sum, one) => sum + (one?.isFile() ? one.size : 0), 0), segments: numbers.length };
 }

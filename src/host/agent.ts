@@ -6,6 +6,7 @@ import { make_limited_group, remove_groups } from "../containment/groups.ts";
 import type { CgroupRef, Limits } from "../contract/containment.ts";
 import type { LaunchSpec, PaneRequest } from "../contract/host-protocol.ts";
 import type { LogLimit } from "../contract/log-limit.ts";
+import { parts_record_path } from "../contract/paths.ts";
 import type { ProcessRef } from "../contract/receipt.ts";
 import { crash_point } from "../faults/crash-point.ts";
 import { type Launched, launch, open_stdout_pipe } from "./launch.ts";
@@ -84,6 +85,7 @@ export async function start_agent(spec: LaunchSpec, options: AgentOptions): Prom
     const open_log = async (role: string, path: string) => {
       const log = await LogFile.open(path, {
         limit: spec.log_limit ?? NO_LIMIT,
+        parts_record: parts_record_path(spec.exit_record),
         on_stall: tell_stall,
         on_rotated: (number) => options.on_rotated(role, number),
       });

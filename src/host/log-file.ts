@@ -29,6 +29,8 @@ const FLAGS = constants.O_WRONLY | constants.O_APPEND | constants.O_CREAT;
 
 export interface LogFileOptions {
   limit: LogLimit;
+  /** Where full parts are recorded. */
+  parts_record: string;
   on_stall(reason: string | null): void;
   /** A full part got this number. */
   on_rotated(number: number): void;
@@ -44,6 +46,8 @@ export class LogFile extends Writable {
   private part_bytes = 0;
   private at_line_start = true;
   private limit: LogLimit;
+  /** No limit that is set from now on counts. */
+  private lifted = false;
   private limit_changed: (() => void) | null = null;
 
   private constructor(
@@ -62,6 +66,7 @@ export class LogFile extends Writable {
 
   /** Another limit from now on; null for none. A log that waits for room goes on if there is some. */
   set_max_bytes(max_bytes: number | null): void {
+    if (this.lifted) return;
     this.limit = { ...this.limit, max_bytes };
     this.limit_changed?.();
   }
@@ -69,6 +74,7 @@ export class LogFile extends Writable {
   /** The agent is being ended: what it prints from here on is kept, whatever the limit says. */
   lift(): void {
     if (this.limit.full === "pause") this.set_max_bytes(null);
+    this.lifted = true;
   }
 
   override _write(chunk: Buffer, _encoding: BufferEncoding, done: (error?: Error | null) => void): void {
@@ -131,13 +137,16 @@ export class LogFile extends Writable {
   /** The full part is on the disk before it gets its number. */
   private async begin_part(): Promise<void> {
     await this.patiently(() => this.handle.datasync());
-    const { handle, number } = await this.patiently(() => rotate(this.path, this.segments + 1));
+    const { handle, number } = await this.patiently(() =>
+      rotate(this.path, this.segments + 1, this.options.parts_record),
+    );
     const full = this.handle;
     this.handle = handle;
     this.part_bytes = 0;
     this.at_line_start = true;
-    await full.close();
-    if (number <= this.segments) return;
+    // After close(2) a descriptor is gone, whatever the call says; what was written is on the disk.
+    await full.close().catch(() => undefined);
+    if (number === null) return;
     this.segments = number;
     this.options.on_rotated(number);
   }
@@ -155,7 +164,7 @@ export class LogFile extends Writable {
 
   private async sync_and_close(): Promise<void> {
     await this.patiently(() => this.handle.datasync());
-    await this.handle.close();
+    await this.handle.close().catch(() => undefined /* as above: it is gone, and all of it is on the disk */);
   }
 
   /**

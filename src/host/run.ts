@@ -206,7 +206,9 @@ export async function run_host(given: HostOptions): Promise<void> {
       case "input":
         return { accepted: agent?.type(Buffer.from(request.data)) ?? false };
       case "log_limit":
-        return agent?.set_log_max(request.max_bytes);
+        if (phase !== "running" || !agent)
+          throw Object.assign(new Error(`${options.agent_id} is not running`), { code: "agent_not_running" });
+        return agent.set_log_max(request.max_bytes);
       case "pane":
         return move_view(request);
       case "release":

@@ -1,7 +1,7 @@
 import { execFileSync } from "node:child_process";
 import { createHash } from "node:crypto";
 import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
-import { dirname, join } from "node:path";
+import { basename, dirname, join } from "node:path";
 import { gunzipSync } from "node:zlib";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import type { AgentRecord } from "../../src/contract/agent.ts";
@@ -95,6 +95,7 @@ describe("a log that is rotated", () => {
     expect(cleanup).toMatchObject({ handles: "clear", bytes_accounted: true, files_failed: [], files_deferred: [] });
     expect(cleanup.files_deleted.filter((path) => path.includes("_stream")).length).toBeGreaterThan(many);
     expect(readdirSync(dirname(log_of(agent)))).toEqual([]);
+    expect(supervisor.daemon_stderr).not.toContain("somebody cut or removed them");
   });
 
   test("is whole when its host is killed: the account counts every file, and every file is archived", async () => {
@@ -108,16 +109,50 @@ describe("a log that is rotated", () => {
     expect(readdirSync(dirname(log_of(agent)))).toEqual([]);
   });
 
-  test("passes by what somebody put where its next file would be", async () => {
+  test("passes by what somebody put where its next file would be, and leaves it alone at the end", async () => {
     const agent = await supervisor.deploy({ command: [fixture("prints-numbers"), "0.001"], log_max_bytes: 4096 });
-    const planted = segment_path(log_of(agent), 3);
-    mkdirSync(planted);
-    await eventually("a file after the planted one", () => existsSync(segment_path(log_of(agent), 5)));
-    expect(statSync(planted).isDirectory()).toBe(true);
-    const receipt = await supervisor.client.call("kill", { params: { agent: agent.id }, body: { cleanup: "keep" } });
-    expect(receipt.cleanup.files_failed.map((file) => file.path)).toEqual([planted]);
-    const files = parts_of(agent).filter((path) => path !== planted);
-    expect(gap_or_double(joined(files).toString())).toBeNull();
+    const [directory, file] = [segment_path(log_of(agent), 3), segment_path(log_of(agent), 4)];
+    mkdirSync(directory);
+    writeFileSync(file, "a person's own");
+    await eventually("a file after the planted ones", () => existsSync(segment_path(log_of(agent), 6)));
+    const text = (await logs(agent, {})).toString();
+    expect([gap_or_double(text), text.includes("person")]).toEqual([null, false]);
+    const receipt = await supervisor.client.call("kill", { params: { agent: agent.id } });
+    expect(receipt).toMatchObject({ success: true, cleanup: { files_failed: [], bytes_accounted: true } });
+    expect(readdirSync(dirname(log_of(agent))).sort()).toEqual([directory, file].map((path) => basename(path)).sort());
+    expect(readFileSync(file, "utf8")).toBe("a person's own");
+  });
+
+  test("of an agent without a limit is one file: what looks like a part of it is somebody else's", async () => {
+    const agent = await supervisor.deploy({ command: [fixture("idles")] });
+    await supervisor.printed(agent, "ready");
+    const copy = segment_path(log_of(agent), 1);
+    writeFileSync(copy, "a copy");
+    const { cleanup } = await supervisor.client.call("kill", { params: { agent: agent.id } });
+    expect(cleanup.files_deleted).not.toContain(copy);
+    expect(readFileSync(copy, "utf8")).toBe("a copy");
+  });
+
+  test("is followed also when the limit is set after the following began", async () => {
+    const agent = await supervisor.deploy({ command: [fixture("prints-numbers"), "0.001"] });
+    const following = logs(agent, { follow: true });
+    await supervisor.printed(agent, "\n100\n");
+    expect((await supervisor.cli(["set", agent.id, "--log-max", "4096"])).code).toBe(0);
+    await eventually("three files", () => parts_of(agent).length >= 3);
+    await supervisor.client.call("kill", { params: { agent: agent.id }, body: { cleanup: "archive" } });
+    const text = (await following).toString();
+    expect(gap_or_double(text)).toBeNull();
+    expect(text).toBe((await logs(agent, {})).toString());
+  });
+
+  test("is searched for its result event across files", async () => {
+    const event = '{"type":"result","subtype":"error_during_execution","is_error":true}';
+    const agent = await supervisor.deploy({
+      command: ["sh", "-c", `seq 1000; echo '${event}'; printf '%4000s\\n' x`],
+      log_max_bytes: 4096,
+    });
+    const receipt = await supervisor.client.call("wait", { params: { agent: agent.id } });
+    expect(receipt.outcome?.result_event).toMatchObject({ status: "failed" });
   });
 });
 
@@ -140,6 +175,21 @@ describe("a log that is full", () => {
     const text = readFileSync(log_of(agent), "utf8");
     expect(text.slice(0, 200_000)).toBe(seq(100_000).toString().slice(0, 200_000));
     expect(text.endsWith("bye\n")).toBe(true);
+  });
+
+  test("is not limited again while the agent is being ended", async () => {
+    const script = `trap "" HUP; trap "echo asked; sleep 2; seq 100000; exit 0" TERM; echo ready; while :; do sleep 0.05; done`;
+    const agent = await supervisor.deploy({
+      command: ["sh", "-c", `sh -c '${script}' & read -r _ </dev/tty`],
+      log_max_bytes: 50_000,
+      log_full: "pause",
+    });
+    await supervisor.printed(agent, "ready");
+    await supervisor.client.call("send", { params: { agent: agent.id }, body: { text: "go" } });
+    await supervisor.printed(agent, "asked");
+    expect((await supervisor.cli(["set", agent.id, "--log-max", "4096"])).code).toBe(1);
+    const receipt = await supervisor.client.call("wait", { params: { agent: agent.id } });
+    expect(receipt.cleanup.bytes_logged).toBeGreaterThan(500_000);
   });
 
   test("is refused when its limit makes no sense", async () => {

@@ -1,6 +1,6 @@
 /** `supervisor set`: changes what an agent may use while it runs. */
 import { type Command, InvalidArgumentError } from "commander";
-import { MIN_LOG_MAX_BYTES } from "../../contract/log-limit.ts";
+import { MIN_LOG_MAX_BYTES } from "../../contract/segments.ts";
 import type { Context } from "../context.ts";
 import { print_json } from "../output.ts";
 import { size } from "../values.ts";

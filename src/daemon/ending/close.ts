@@ -10,7 +10,14 @@ import { count_oom_kills, end_notes, remove_groups } from "../../containment/gro
 import { possible_groups } from "../../containment/place.ts";
 import { type AgentRecord, type Ending, is_foreign } from "../../contract/agent.ts";
 import { message_of } from "../../contract/errors.ts";
-import { exit_record_path, host_socket, host_stderr, is_runtime_dir, placeholder_pipes } from "../../contract/paths.ts";
+import {
+  exit_record_path,
+  host_socket,
+  host_stderr,
+  is_runtime_dir,
+  parts_record_path,
+  placeholder_pipes,
+} from "../../contract/paths.ts";
 import type { ClosedReport, StreamAccount } from "../../contract/receipt.ts";
 import { is_out_of_place, remove_in_place } from "../../drivers/in-place.ts";
 import { boot_id, is_alive, read_process } from "../../drivers/procfs.ts";
@@ -49,6 +56,7 @@ export async function close_agent(
   const record = exit_record_path(services.registry.task_of(agent).dir, agent.id);
   if (is_foreign(agent)) {
     ending.closed = await nobody_saw(
+      services,
       agent,
       ending,
       "this agent was started by another program; its tmux session, if there is one, was not touched",
@@ -62,7 +70,7 @@ export async function close_agent(
   }
   agent.exit = ending.closed.exit;
   // On disk with the report, before a file is moved.
-  await track_segments(agent);
+  await track_segments(services, agent);
   // While the log is in its place, and on disk together with the report: set aside, it would not be looked at again.
   ending.result_event ??= await find_result(services, agent, ending);
   // The report is on disk here before the host forgets it.
@@ -79,7 +87,7 @@ export async function close_agent(
     ]);
     await remove_leftovers(services, agent);
   }
-  for (const path of [record, `${record}.new`]) {
+  for (const path of [record, `${record}.new`, parts_record_path(record)]) {
     await remove_in_place(path).catch((error) => {
       if (!is_out_of_place(error)) throw error;
       services.log.warn({ agent_id: agent.id, error: message_of(error) }, "an exit record was left alone");
@@ -174,7 +182,7 @@ async function by_ourselves(services: Services, agent: AgentRecord, ending: Endi
   const groups = possible_groups(services.containment, agent);
   if (agent.host && agent.host.boot_id !== boot_id()) {
     remove_groups(groups);
-    return nobody_saw(agent, ending, `the machine was restarted; the agent went with it; ${note}`);
+    return nobody_saw(services, agent, ending, `the machine was restarted; the agent went with it; ${note}`);
   }
   const exclude = [
     process.pid,
@@ -189,7 +197,7 @@ async function by_ourselves(services: Services, agent: AgentRecord, ending: Endi
   const notes = end_notes(ended.notes, oom_kills, agent.limits, remove_groups(groups));
   crash_point("end.family_ended");
   // The log is measured when nobody can write to it any more.
-  const report = await nobody_saw(agent, ending, never_ran ? "the agent was never launched" : note);
+  const report = await nobody_saw(services, agent, ending, never_ran ? "the agent was never launched" : note);
   return {
     ...report,
     counted: never_ran,
@@ -203,8 +211,8 @@ async function by_ourselves(services: Services, agent: AgentRecord, ending: Endi
 }
 
 /** The report that has to do when no host gave one: the streams are as long as their files. */
-async function nobody_saw(agent: AgentRecord, ending: Ending, note: string): Promise<ClosedReport> {
-  await undo_half_rotations(agent);
+async function nobody_saw(services: Services, agent: AgentRecord, ending: Ending, note: string): Promise<ClosedReport> {
+  await undo_half_rotations(services, agent);
   return {
     agent_id: agent.id,
     cause: ending.cause,
@@ -212,7 +220,7 @@ async function nobody_saw(agent: AgentRecord, ending: Ending, note: string): Pro
     signals: [],
     processes_ended: [],
     survivors: [],
-    streams: (await Promise.all(["log_file", "terminal_log"].map((role) => measured(agent, role)))).flat(),
+    streams: (await Promise.all(["log_file", "terminal_log"].map((role) => measured(services, agent, role)))).flat(),
     duration_ms: {},
     notes: [note],
     containment: agent.containment,
@@ -222,10 +230,10 @@ async function nobody_saw(agent: AgentRecord, ending: Ending, note: string): Pro
 }
 
 /** A log's account by its size, if there is such a log. What was read is at least what is there. */
-async function measured(agent: AgentRecord, role: string): Promise<StreamAccount[]> {
+async function measured(services: Services, agent: AgentRecord, role: string): Promise<StreamAccount[]> {
   const path = agent.tracked_files[role];
   if (!path) return [];
-  const log = await measure_log(path);
+  const log = await measure_log(services, agent, role);
   return log ? [{ name: role, path, bytes_read: log.bytes, bytes_written: log.bytes, segments: log.segments }] : [];
 }
 

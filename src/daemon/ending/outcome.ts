@@ -3,12 +3,13 @@
  * end of the log when the host has closed it, before it is set aside.
  */
 import type { AgentRecord, Ending } from "../../contract/agent.ts";
-import { is_errno, message_of } from "../../contract/errors.ts";
+import { is_errno, message_of, SupervisorError } from "../../contract/errors.ts";
 import type { EventCondition, ResultEvent } from "../../contract/profile.ts";
 import type { Outcome, ResultSaid } from "../../contract/receipt.ts";
 import { is_object, type Json } from "../logs/families/entry.ts";
 import { parse_json } from "../logs/format.ts";
 import { limited, lines_backwards } from "../logs/lines.ts";
+import { list_parts } from "../logs/log-parts.ts";
 import type { Profiles } from "../profiles/profiles.ts";
 import type { Services } from "../services.ts";
 
@@ -26,8 +27,7 @@ export async function find_result(services: Services, agent: AgentRecord, ending
   try {
     let bytes = 0;
     let lines = 0;
-    const blocks = services.readers.read_backwards(agent.id, path, new AbortController().signal);
-    for await (const line of lines_backwards(limited(blocks, LOOKED_AT_BYTES))) {
+    for await (const line of lines_backwards(limited(blocks_backwards(services, agent), LOOKED_AT_BYTES))) {
       bytes += line.bytes + 1;
       // The last line of what is looked at may have lost its beginning.
       if (bytes > LOOKED_AT_BYTES) return null;
@@ -38,10 +38,16 @@ export async function find_result(services: Services, agent: AgentRecord, ending
       if (!declared && lines >= LOOKED_AT_LINES) return null;
     }
   } catch (error) {
-    if (!is_errno(error, "ENOENT"))
+    if (!is_errno(error, "ENOENT") && !(error instanceof SupervisorError && error.code === "log_not_found"))
       ending.closed?.notes.push(`no result was looked for in the log: ${message_of(error)}`);
   }
   return null;
+}
+
+/** The log's blocks from its end, also where it was rotated. */
+async function* blocks_backwards(services: Services, agent: AgentRecord): AsyncGenerator<Buffer> {
+  for (const { path } of (await list_parts(services, agent, "log_file")).toReversed())
+    yield* services.readers.read_backwards(agent.id, path, new AbortController().signal);
 }
 
 const asked = ({ cause }: Ending) =>

@@ -87,12 +87,12 @@ async function* last_lines(
 /** The part in which the last `count` lines begin, and where. The parts are plain files. */
 async function last_part(asked: Asked, parts: Part[], count: number): Promise<{ source: Source; at: number }> {
   let left = count;
-  for (let number = (parts.at(-1) as Part).number; ; number--) {
-    const source = await open_part(asked, number);
+  for (let index = parts.length - 1; ; index--) {
+    const source = await open_part(asked, (parts[index] as Part).number);
     // Archived meanwhile: its last lines are not known without reading it.
     if (source.kind === "archive") return { source, at: 0 };
     const { position, lines } = await source.reader.position_of_last_lines(left);
-    if (lines >= left || !parts.some((part) => part.number === number - 1)) return { source, at: position };
+    if (lines >= left || index === 0) return { source, at: position };
     left -= lines;
     await source.reader.let_go();
   }
@@ -100,7 +100,6 @@ async function last_part(asked: Asked, parts: Part[], count: number): Promise<{ 
 
 /** The log's bytes from `place` on, wherever it is by then. `place` moves along. */
 async function* bytes_of(asked: Asked, first: Source, place: Place, follow: boolean): AsyncGenerator<Buffer> {
-  const rotates = may_rotate(asked.agent, asked.role);
   for (let source = first; ; source = await open_part(asked, place.number)) {
     if (source.kind === "archive") {
       for await (const chunk of skipped(await gunzipped(source.part.path), place.at)) {
@@ -109,7 +108,7 @@ async function* bytes_of(asked: Asked, first: Source, place: Place, follow: bool
       }
     } else {
       const grows = follow && source.part.newest && !will_grow_no_more(asked.agent);
-      for await (const chunk of source.reader.chunks(place.at, grows, rotates)) {
+      for await (const chunk of source.reader.chunks(place.at, grows)) {
         place.at += chunk.length;
         yield chunk;
       }
@@ -117,10 +116,20 @@ async function* bytes_of(asked: Asked, first: Source, place: Place, follow: bool
       if (!source.reader.complete) continue;
     }
     if (source.part.newest && !(source.kind === "plain" && source.reader.replaced)) return;
-    place.number++;
+    place.number = await number_after(asked, place.number);
     place.at = 0;
   }
 }
+
+/** Parts have no number that somebody else's file had taken. */
+async function number_after({ services, agent, role }: Asked, number: number): Promise<number> {
+  const next = (await list_parts(services, agent, role)).find((part) => part.number > number);
+  if (!next) throw removed(agent);
+  return next.number;
+}
+
+const removed = (agent: AgentRecord) =>
+  new SupervisorError("log_not_found", `a part of the log of ${agent.id} was removed while it was read`);
 
 async function* skipped(chunks: AsyncIterable<Buffer>, count: number): AsyncGenerator<Buffer> {
   let left = count;
@@ -135,8 +144,7 @@ async function open_part({ services, agent, role, signal }: Asked, number: numbe
   let part: Part | undefined;
   const find = async () => {
     part = (await list_parts(services, agent, role)).find((one) => one.number === number);
-    if (!part)
-      throw new SupervisorError("log_not_found", `a part of the log of ${agent.id} was removed while it was read`);
+    if (!part) throw removed(agent);
     return part.path;
   };
   for (;;) {

@@ -166,7 +166,7 @@ export class LogReader {
   }
 
   /** Its bytes from `position`; with `follow`, also those to come, until it is told that there are no more. Ends early when made to let go. */
-  async *chunks(position: number, follow: boolean, rotates = false): AsyncGenerator<Buffer> {
+  async *chunks(position: number, follow: boolean): AsyncGenerator<Buffer> {
     const watcher = follow && !this.is_let_go ? watch(this.path, () => this.wake.resolve()) : null;
     try {
       let at = position;
@@ -177,8 +177,12 @@ export class LogReader {
           at += block.length;
           yield block;
         }
-        if (last_round) this.complete = !this.is_let_go;
-        else if (rotates && (await this.has_lost_its_name())) this.finished = this.replaced = true;
+        // Rotated before it was told that there is no more, it goes on in another file all the same.
+        const replaced = await this.has_lost_its_name();
+        if (last_round) {
+          this.replaced ||= replaced;
+          this.complete = !this.is_let_go;
+        } else if (replaced) this.finished = this.replaced = true;
         else if (!this.finished) await this.wake.promise;
       }
     } finally {
