@@ -3,9 +3,13 @@
  * time, what it said on stderr is in the error.
  */
 import { rm, writeFile } from "node:fs/promises";
+import { setTimeout as delay } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
+import { signal_process } from "../containment/end-family.ts";
 import type { HostEvent } from "../contract/host-protocol.ts";
 import { host_socket, host_stderr } from "../contract/paths.ts";
+import type { ProcessRef } from "../contract/receipt.ts";
+import { arguments_of, is_alive, process_ref_of } from "../drivers/procfs.ts";
 import { new_session } from "../drivers/tmux.ts";
 import { armed_crash } from "../faults/crash-point.ts";
 import { await_host } from "./await-host.ts";
@@ -14,6 +18,10 @@ import type { Services } from "./services.ts";
 
 /** The host beside this file's bundle. */
 export const HOST_PROGRAM = fileURLToPath(new URL("../agent-host.js", import.meta.url));
+
+/** How long a killed host may take to be gone, and how often is looked: nobody tells of the death of another's child. In ms. */
+const LEAVE_MS = 1_000;
+const LOOK_MS = 5;
 
 export interface HostStart {
   /** The agent's id, or that of a spare. */
@@ -46,7 +54,21 @@ export async function start_host(services: Services, start: HostStart): Promise<
     ...crash_argument(),
   ]);
   start.on_session?.();
-  return await_host(services, start, { socket, pane_pid, stderr });
+  const host = process_ref_of(pane_pid);
+  try {
+    return await await_host(services, start, { socket, pane_pid, stderr });
+  } catch (error) {
+    // It has no agent yet. One that hangs would not leave with its pane.
+    if (host && arguments_of(host.pid).includes(socket)) await end_stuck_host(host);
+    throw error;
+  }
+}
+
+/** Killed by pid and start time. Resolves when it is gone, or after the deadline: one that the kernel holds is left to the kernel. */
+async function end_stuck_host(host: ProcessRef): Promise<void> {
+  if (!signal_process(host, "SIGKILL")) return;
+  const deadline = performance.now() + LEAVE_MS;
+  while (is_alive(host) && performance.now() < deadline) await delay(LOOK_MS);
 }
 
 /** A host reads no environment: a crash point that is armed here is handed on as an argument. Nothing in use. */

@@ -82,9 +82,9 @@ export class TestSupervisor {
   }
 
   /** Starts the daemon and waits for its ready line. */
-  async boot(args: string[] = []): Promise<{ pid: number }> {
+  async boot(args: string[] = [], program = SUPERVISOR): Promise<{ pid: number }> {
     if (this.over) throw new Error("the test is over: nothing is started any more");
-    const child = spawn(process.execPath, [SUPERVISOR, "start", "--json", "--workspace", this.workspace, ...args], {
+    const child = spawn(process.execPath, [program, "start", "--json", "--workspace", this.workspace, ...args], {
       env: this.env,
       cwd: this.root,
       stdio: ["ignore", "pipe", "pipe"],

@@ -32,6 +32,11 @@ function status_text(agent: Answer<"get_agent">): string {
     ...(agent.pane === "lost"
       ? ["  pane       lost with its tmux server; the agent runs on, and gets another as soon as tmux takes it"]
       : []),
+    ...(agent.pane === "unknown" && agent.host?.protocol === 1 && !agent.ended_at
+      ? [
+          "  pane       not known: an older supervisor started its host (protocol 1), which gets no other when its tmux server dies",
+        ]
+      : []),
     `  started    ${one_line(agent.started_at)}${agent.ended_at ? `, ended ${one_line(agent.ended_at)}` : ""}`,
     ...(agent.stalled ? [`  stalled    ${one_line(agent.stalled)}`] : []),
     ...(agent.ending && !agent.receipt

@@ -1,0 +1,110 @@
+/** SIGKILL of a host: its agent alone is lost, and cleaned up; a deploy that loses its host is undone. */
+import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import type { AgentRecord } from "../../src/contract/agent.ts";
+import type { ProcessRef } from "../../src/contract/receipt.ts";
+import { is_alive } from "../../src/drivers/procfs.ts";
+import { gap_or_double } from "../support/numbered-lines.ts";
+import { eventually, fixture, processes_marked, SUPERVISOR, TestSupervisor } from "../support/supervisor.ts";
+
+let supervisor: TestSupervisor;
+beforeEach(async () => {
+  supervisor = await TestSupervisor.start();
+});
+afterEach(() => supervisor.dispose());
+
+const now = (agent: AgentRecord) => supervisor.client.call("get_agent", { params: { agent: agent.id } });
+const files_of = (agent: AgentRecord) =>
+  readdirSync(dirname(agent.tracked_files.prompt_file as string), { recursive: true, encoding: "utf8" }).filter(
+    (name) => name.includes(agent.id),
+  );
+
+test.each(["pty", "pipe"] as const)(
+  "a host that is killed among many (--stdout %s) costs its own agent, whose processes and files are cleaned up; the others print on",
+  async (stdout) => {
+    const agents = await Promise.all(
+      Array.from({ length: 8 }, () => supervisor.deploy({ command: [fixture("prints-numbers"), "0.02"], stdout })),
+    );
+    const [lost, ...others] = agents as [AgentRecord, ...AgentRecord[]];
+    for (const agent of agents) await supervisor.printed(agent, "3\n");
+    process.kill(((await now(lost)).host as ProcessRef).pid, "SIGKILL");
+    expect(await supervisor.client.call("wait", { params: { agent: lost.id } })).toMatchObject({
+      status: "lost",
+      cause: "host_lost",
+      session_killed: true,
+      cleanup: { survivors: [], handles: "clear", files_failed: [], files_deferred: [] },
+    });
+    expect(is_alive(lost.process as ProcessRef)).toBe(false);
+    for (const agent of others) {
+      expect(await now(agent)).toMatchObject({ status: "running", process: agent.process, host_state: "connected" });
+      const { length } = await supervisor.log_text(agent);
+      await eventually("it to print on", async () => (await supervisor.log_text(agent)).length > length);
+      expect(gap_or_double(await supervisor.log_text(agent))).toBeNull();
+    }
+  },
+);
+
+test.each(["pty", "pipe"] as const)(
+  "a host that is killed while it waits for its agent to leave (--stdout %s) leaves the end to the supervisor",
+  async (stdout) => {
+    const agent = await supervisor.deploy({ command: [fixture("ignores-signals")], stdout });
+    await supervisor.printed(agent, "ready");
+    const host = (await now(agent)).host as ProcessRef;
+    const kill = supervisor.client.call("kill", { params: { agent: agent.id }, body: { grace_ms: 600 } });
+    await eventually("the end to begin", async () => (await now(agent)).status === "stopping");
+    process.kill(host.pid, "SIGKILL");
+    const receipt = await kill;
+    expect(receipt.cleanup).toMatchObject({ survivors: [], handles: "clear", files_failed: [] });
+    expect(receipt.notes.join()).toContain("what was still in the terminal is not known");
+    expect(is_alive(agent.process as ProcessRef)).toBe(false);
+    expect(files_of(agent).filter((name) => !name.startsWith("archive/"))).toEqual([]);
+  },
+);
+
+describe("a host that never serves", () => {
+  /** A supervisor whose hosts run this instead. */
+  const with_host = async (script: string) => {
+    const program = dirname(SUPERVISOR);
+    const copy = join(supervisor.root, "install");
+    mkdirSync(copy);
+    cpSync(program, join(copy, "dist"), { recursive: true });
+    cpSync(join(program, "../package.json"), join(copy, "package.json"));
+    symlinkSync(join(program, "../node_modules"), join(copy, "node_modules"));
+    writeFileSync(join(copy, "dist/agent-host.js"), script);
+    await supervisor.signal_daemon("SIGTERM");
+    await supervisor.boot([], join(copy, "dist/supervisor.js"));
+  };
+
+  test("because it dies at once fails the deploy in one line, with nothing left", async () => {
+    await with_host("process.kill(process.pid, 'SIGKILL');");
+    const ran = await supervisor.cli(["deploy", "--", "sleep", "1"]);
+    expect(ran).toMatchObject({
+      code: 1,
+      stderr: expect.stringMatching(/^supervisor: .*its host ended before it was ready.*\n$/),
+    });
+    await nothing_left();
+  });
+
+  test("because it hangs, deaf to the end of its pane, fails the deploy at its deadline; it is ended as well", async () => {
+    await with_host("process.on('SIGHUP', () => {}); process.on('SIGTERM', () => {}); setInterval(() => {}, 1e6);");
+    const ran = await supervisor.cli(["deploy", "--", "sleep", "1"]);
+    expect(ran).toMatchObject({
+      code: 1,
+      stderr: expect.stringMatching(/^supervisor: .*its host was not ready in 20000 ms.*\n$/),
+    });
+    await nothing_left();
+  });
+
+  async function nothing_left(): Promise<void> {
+    expect(await supervisor.client.call("list_agents", { query: { all: true } })).toEqual([]);
+    expect(processes_marked(supervisor.root).filter((one) => /^\d+ \S*node .*agent-host\.js/.test(one))).toEqual([]);
+    const { runtime_dir } = await supervisor.client.call("health");
+    expect(readdirSync(runtime_dir).filter((name) => /^\d{6}-/.test(name))).toEqual([]);
+    for (const task of readdirSync(supervisor.workspace).filter((name) => name.startsWith("TASK-"))) {
+      const registry = join(supervisor.workspace, task, "AGENT_REGISTRY.json");
+      if (existsSync(registry)) expect(JSON.parse(readFileSync(registry, "utf8")).agents).toEqual([]);
+      expect(readdirSync(join(supervisor.workspace, task)).filter((name) => name.startsWith("agent_"))).toEqual([]);
+    }
+  }
+});
