@@ -8,6 +8,7 @@ import { pid_in, READY_AGENT } from "./lib/agents.mjs";
 import { bars } from "./lib/chart.mjs";
 import { at_most } from "./lib/goal.mjs";
 import { growth_row, median, regression, row } from "./lib/stats.mjs";
+import { fitting } from "./lib/terminals.mjs";
 import { gone, grown_to, next_file, start_time } from "./lib/watch.mjs";
 import { start_pm2 } from "./systems/pm2.mjs";
 import { start_all } from "./systems/skipped.mjs";
@@ -20,7 +21,9 @@ const AT_ONCE = 20;
 const LANES = 8;
 
 export async function run({ rounds, short, long }) {
-  const levels = long ? [0, 100, 400] : short ? [0, 50] : [0, 100];
+  const fit = fitting(long ? [0, 100, 400] : short ? [0, 50] : [0, 100], AT_ONCE);
+  const levels = fit.levels;
+  if (levels.length === 0) throw new Error(fit.skipped.join("; "));
   const turns = rounds ?? (short ? 7 : 11);
   const supervisor = await start_supervisor();
   const { systems: others, skipped } = await start_all([start_seed, start_pm2, start_supervisord]);
@@ -79,7 +82,7 @@ export async function run({ rounds, short, long }) {
       ...charts,
       { title: `the command line, wall time, ${most.level} agents`, unit: "ms", bars: bars(most.cli) },
     ],
-    skipped,
+    skipped: [...skipped, ...fit.skipped],
     notes: [
       "a process is looked for each millisecond: kill → gone may be too long by that, for all systems alike",
       "the others verify nothing; pm2 and supervisord leave the logs, which are removed here in their time",
@@ -90,8 +93,8 @@ export async function run({ rounds, short, long }) {
       at_most("kill → receipt, no others (ms)", median(bare.mine.receipt), 100),
       at_most(`${AT_ONCE} kills at once, no others (ms)`, median(bare.together), 300),
       at_most(
-        `kill → receipt with ${most.level} others, beside none (ratio)`,
-        median(most.mine.receipt) / median(bare.mine.receipt),
+        `kill → receipt with ${levels.at(-1) || "no"} others, beside none (ratio)`,
+        ours.length > 1 ? median(most.mine.receipt) / median(bare.mine.receipt) : null,
         1.5,
       ),
       at_most("deploy → first byte, warm (ms)", median(bare.mine.first_byte), 25),

@@ -8,6 +8,7 @@ import { READY_AGENT } from "./lib/agents.mjs";
 import { bars } from "./lib/chart.mjs";
 import { at_least, at_most } from "./lib/goal.mjs";
 import { growth_row, median, regression, row } from "./lib/stats.mjs";
+import { fitting } from "./lib/terminals.mjs";
 import { in_time, temporary_directory } from "./lib/undo.mjs";
 import { start_supervisor } from "./systems/supervisor.mjs";
 
@@ -16,7 +17,9 @@ const CALLERS = 32;
 const LANES = 8;
 
 export async function run({ rounds, short, long }) {
-  const levels = long ? [10, 100, 1000] : short ? [10, 50] : [10, 100];
+  const fit = fitting(long ? [10, 100, 1000] : short ? [10, 50] : [10, 100]);
+  const levels = fit.levels;
+  if (levels.length === 0) throw new Error(fit.skipped.join("; "));
   const turns = rounds ?? (short ? 3 : 5);
   const reports = short ? 2_000 : 5_000;
   const supervisor = await start_supervisor();
@@ -66,6 +69,7 @@ export async function run({ rounds, short, long }) {
       { title: "reports", unit: "a second", log: true, bars: bars(speed_rows) },
       { title: "report → in the registry on disk", unit: "ms", bars: bars(durable_rows) },
     ],
+    skipped: fit.skipped,
     notes: [
       "the client is a part of what is measured: it is one Node process on the same cores",
       "the seed's way has no socket, no check and no sync: it reads, changes and rewrites AGENT_REGISTRY.json for each report",

@@ -1,4 +1,4 @@
-// npm run bench -- [NAME...] [--json] [--long] [--rounds N] [--cycles N] [--save]. Exit codes: 0 measured, 1 it failed, 2 wrong usage.
+// npm run bench -- [NAME...] [--json] [--short | --long] [--rounds N] [--cycles N] [--save]. Exit codes: 0 measured, 1 it failed, 2 wrong usage.
 // A goal that is missed is a result, not a failure: on a busy machine that happens.
 import { execFileSync } from "node:child_process";
 import { existsSync } from "node:fs";
@@ -14,12 +14,19 @@ const RESULTS = new URL("results/", import.meta.url);
 
 function parse_arguments() {
   const flag = { type: "boolean", default: false };
-  const options = { rounds: { type: "string" }, cycles: { type: "string" }, json: flag, long: flag, save: flag };
+  const options = {
+    rounds: { type: "string" },
+    cycles: { type: "string" },
+    json: flag,
+    short: flag,
+    long: flag,
+    save: flag,
+  };
   const { values, positionals } = parseArgs({ allowPositionals: true, options });
   const unknown = positionals.find((name) => !ALL.includes(name));
   if (unknown !== undefined) throw new Error(`no benchmark '${unknown}'; there are ${ALL.join(", ")}`);
   // All of them together are short, so that people run them at all.
-  const asked = { long: values.long, short: positionals.length === 0 && !values.long };
+  const asked = { long: values.long, short: values.short || (positionals.length === 0 && !values.long) };
   for (const name of ["rounds", "cycles"]) {
     if (values[name] === undefined) continue;
     asked[name] = Number(values[name]);
@@ -44,7 +51,7 @@ function print({ title, rows, goals, skipped, notes }) {
   for (const { name, figure } of rows) console.log(`  ${name.padEnd(58)} ${figure}`);
   for (const { name, value, goal, met } of goals)
     console.log(
-      `  ${name.padEnd(58)} ${value === null ? "not measured" : Number(value.toFixed(2))}   (goal: ${goal}, ${met ? "met" : "missed"})`,
+      `  ${name.padEnd(58)} ${value === null ? "not measured" : Number(value.toFixed(2))}   (goal: ${goal}, ${value === null ? "not judged" : met ? "met" : "missed"})`,
     );
   for (const reason of skipped) console.log(`  skipped: ${reason}`);
   for (const note of notes) console.log(`  note: ${note}`);
@@ -54,7 +61,23 @@ async function measure({ names, asked, json, save }) {
   install_packages();
   const results = { machine: machine(), date: new Date().toISOString(), benchmarks: {} };
   if (!json) console.log(machine_line(results.machine));
+  let failed = 0;
   for (const name of names) {
+    try {
+      await measure_one(name);
+    } catch (error) {
+      if (leaving !== null) throw error;
+      // The others can still be measured; what the failed one had started must not be around them.
+      console.error(`bench: ${name}: ${error.stack}`);
+      results.benchmarks[name] = { failed: error.message };
+      failed++;
+      await clean_up();
+    }
+  }
+  if (json) console.log(JSON.stringify(results));
+  return failed;
+
+  async function measure_one(name) {
     const { run } = await import(`./${name}.mjs`);
     const before = load();
     const began = performance.now();
@@ -66,7 +89,6 @@ async function measure({ names, asked, json, save }) {
     if (!json) print(result);
     if (save) await store(name, result, results);
   }
-  if (json) console.log(JSON.stringify(results));
 }
 
 /** Into bench/results/: the figures as JSON, and their chart. */
@@ -112,7 +134,7 @@ for (const [signal, number] of Object.entries({ SIGINT: 2, SIGTERM: 15, SIGHUP: 
   process.on(signal, () => void leave(128 + number));
 }
 const code = await measure(request).then(
-  () => 0,
+  (failed) => (failed > 0 ? 1 : 0),
   (error) => {
     if (!leaving) console.error(`bench: ${error.stack}`);
     return 1;

@@ -25,6 +25,7 @@ export function regression(points) {
   const [mx, my] = [mean(points.map(([x]) => x)), mean(points.map(([, y]) => y))];
   const sxx = points.reduce((sum, [x]) => sum + (x - mx) ** 2, 0);
   const sxy = points.reduce((sum, [x, y]) => sum + (x - mx) * (y - my), 0);
+  if (sxx === 0) return { slope: null, interval: null, distinguishable_from_0: null, points };
   const slope = sxy / sxx;
   const intercept = my - slope * mx;
   if (n < 3) return { slope, intercept, standard_error: null, interval: null, distinguishable_from_0: null, points };
@@ -50,6 +51,7 @@ export function batch_means(points, batches) {
 
 /** The growth as a row: `per` is what the slope is per ("cycle", "agent"). */
 export function growth_row(name, fit, unit, per, digits = 3) {
+  if (fit.slope === null) return { name, figure: "measured at one size only: no growth", growth: fit };
   const slope = `${fit.slope.toFixed(digits)} ${unit} per ${per}`;
   if (fit.interval === null) return { name, figure: `${slope} (two points: no error)`, growth: fit };
   const [low, high] = fit.interval.map((value) => value.toFixed(digits));

@@ -10,8 +10,9 @@ import { Skipped } from "./skipped.mjs";
 
 export async function start_pm2() {
   const root = temporary_directory("sv-pm2-");
-  // pm2 reads its home when an instance is made; the daemon inherits the rest. No question to the network.
-  Object.assign(process.env, { PM2_HOME: root, PM2_DISABLE_VERSION_CHECK: "true", PM2_SILENT: "true" });
+  // pm2 reads its home when it is loaded; the daemon inherits the rest. No question to the network.
+  const own = { PM2_HOME: root, PM2_DISABLE_VERSION_CHECK: "true", PM2_SILENT: "true" };
+  Object.assign(process.env, own);
   let Pm2;
   try {
     Pm2 = createRequire(import.meta.url)("pm2").custom;
@@ -35,6 +36,8 @@ export async function start_pm2() {
   };
   on_clean_up(stop);
   await ask("connect");
+  // Only the daemon and its agents shall name this directory: processes are told apart by it, and whatever is started next inherits.
+  for (const name of Object.keys(own)) delete process.env[name];
   const pid = Number(await readFile(join(root, "pm2.pid"), "utf8"));
   daemon = { pid, started: start_time(pid) };
   const system = {

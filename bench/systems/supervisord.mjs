@@ -3,6 +3,7 @@ import { spawn } from "node:child_process";
 import { mkdir, rm, writeFile } from "node:fs/promises";
 import { request } from "node:http";
 import { join } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
 import { end_leftovers } from "../lib/proc.mjs";
 import { in_time, on_clean_up, temporary_directory } from "../lib/undo.mjs";
 import { next_file } from "../lib/watch.mjs";
@@ -48,6 +49,7 @@ files=${programs}/*.conf
   };
   on_clean_up(stop);
   await listening.found;
+  await in_time(answering(socket), () => "supervisord to answer");
   const system = {
     name: "supervisord (XML-RPC)",
     root,
@@ -95,6 +97,18 @@ killasgroup=true
     stop,
   };
   return system;
+}
+
+/** Its socket has a name before it listens. */
+async function answering(socket) {
+  for (;;) {
+    try {
+      return await call(socket, "supervisor.getState");
+    } catch (error) {
+      if (error.code !== "ECONNREFUSED") throw error;
+      await delay(5);
+    }
+  }
 }
 
 function call(socketPath, method, ...params) {
