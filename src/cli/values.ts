@@ -8,6 +8,12 @@ export function whole_number(value: string): number {
   return Number(value);
 }
 
+/** A whole number that may be negative. */
+export function integer(value: string): number {
+  if (!/^-?\d{1,6}$/.test(value)) throw new InvalidArgumentError("it must be a whole number.");
+  return Number(value);
+}
+
 /** A size: bytes, or a number with K, M, G or T (powers of 1024). */
 export function size(value: string): number {
   const [, number, unit] = /^(\d{1,15}(?:\.\d{1,3})?)([KMGT])?(?:i?B)?$/i.exec(value) ?? [];

@@ -44,6 +44,17 @@ export const ending = z.object({
 });
 export type Ending = z.infer<typeof ending>;
 
+/** The place of an agent that had to wait for room. It stays in its record when it runs. */
+export const queue_ticket = z.object({
+  /** Higher first. */
+  priority: z.int(),
+  /** Who came first, among equals. Counts through the whole workspace. */
+  seq: z.int().nonnegative(),
+  queued_at: z.string(),
+  /** When its start began; null while it waits. What ends with null here never ran. */
+  admitted_at: z.string().nullable(),
+});
+
 /** Cleanup runs beside the status, on its own small line. */
 export const cleanup_state = z.enum(["none", "closing", "verifying", "removing", "done", "deferred"]);
 
@@ -94,6 +105,8 @@ export const agent_record = z.looseObject({
   stalled: z.string().nullable().default(null),
   limits: limits.default(NO_LIMITS),
   log_limit: log_limit.default(NO_LOG_LIMIT),
+  /** Null for an agent that was started at once. */
+  queue: queue_ticket.nullable().default(null),
   /** The agent's control groups: first those that are planned, then those it was started in. */
   cgroups: z.array(cgroup_ref).default([]),
   containment: containment_mode.default("cookie"),
@@ -101,6 +114,11 @@ export const agent_record = z.looseObject({
   notes: z.array(z.string()).default([]),
 });
 export type AgentRecord = z.infer<typeof agent_record>;
+
+/** True for an agent that waits, or waited to its end: nothing of it has run. */
+export function never_admitted(agent: AgentRecord): boolean {
+  return agent.queue !== null && agent.queue.admitted_at === null;
+}
 
 /** True for an entry that another program wrote: we have no host for it and its session is not on our tmux server. */
 export function is_foreign(agent: AgentRecord): boolean {

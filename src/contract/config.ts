@@ -3,6 +3,7 @@
  * one key here, with a strict object and defaults of its own; the daemon has it in `services.config`.
  */
 import { z } from "zod";
+import { agent_limits } from "./agent-limits.ts";
 import { alerts_config } from "./alert.ts";
 import { log_full, log_max_bytes } from "./log-limit.ts";
 import { PROFILE_NAME_PATTERN, profile_settings } from "./profile.ts";
@@ -67,6 +68,7 @@ export const supervisor_config = z.strictObject({
     .max(8)
     .default(0)
     .describe("hosts kept ready, so that a deploy need not wait for one to boot; each takes about 9 MB"),
+  limits: agent_limits.prefault({}).describe("how many agents there may be, and what must be free to begin one"),
 });
 export type SupervisorConfig = z.infer<typeof supervisor_config>;
 

@@ -41,6 +41,12 @@ export const ERRORS = {
     exit: 1,
     meaning: "A limit on memory, processes or CPU was asked for that this machine cannot set.",
   },
+  limit_reached: {
+    http: 409,
+    exit: 1,
+    meaning: "max_agents, max_concurrent (where waiting was not wanted) or max_depth leaves no room for the agent.",
+  },
+  too_little_free: { http: 507, exit: 1, meaning: "Free disk or memory is below its floor; no agent is begun." },
   daemon_running: { http: 409, exit: 1, meaning: "Another supervisor serves this workspace." },
   daemon_info_unreadable: {
     http: 500,

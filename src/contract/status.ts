@@ -1,7 +1,16 @@
 import { z } from "zod";
 
-/** Where an agent is in its life. The last four are ends: nothing leaves them. */
-export const agent_status = z.enum(["deploying", "running", "stopping", "completed", "failed", "terminated", "lost"]);
+/** Where an agent is in its life. `queued`: it waits for room, and nothing of it runs. The last four are ends: nothing leaves them. */
+export const agent_status = z.enum([
+  "queued",
+  "deploying",
+  "running",
+  "stopping",
+  "completed",
+  "failed",
+  "terminated",
+  "lost",
+]);
 export type AgentStatus = z.infer<typeof agent_status>;
 
 /** What set an agent's end in motion. The first cause wins; it decides the final status. */
@@ -18,6 +27,10 @@ export type EndCause = z.infer<typeof end_cause>;
 
 /** What can happen to an agent. */
 export type LifecycleEvent =
+  /** There is room for a queued agent: it is its turn. */
+  | { type: "admitted" }
+  /** It was its turn, and nothing of it could be started (or was, when the supervisor died): it waits again, at its old place. */
+  | { type: "requeued" }
   | { type: "launched" }
   | { type: "end_begun"; cause: EndCause }
   | { type: "ended"; cause: EndCause; exit_code: number | null; failed_result?: boolean };
@@ -31,13 +44,14 @@ type Transition = AgentStatus | "stay" | "refuse" | "by_cause";
  * `by_cause` = the final status follows from the cause of the end.
  */
 export const LIFECYCLE = {
-  deploying: { launched: "running", end_begun: "stopping", ended: "refuse" },
-  running: { launched: "stay", end_begun: "stopping", ended: "refuse" },
-  stopping: { launched: "stay", end_begun: "stay", ended: "by_cause" },
-  completed: { launched: "refuse", end_begun: "stay", ended: "stay" },
-  failed: { launched: "refuse", end_begun: "stay", ended: "stay" },
-  terminated: { launched: "refuse", end_begun: "stay", ended: "stay" },
-  lost: { launched: "refuse", end_begun: "stay", ended: "stay" },
+  queued: { admitted: "deploying", requeued: "stay", launched: "refuse", end_begun: "stopping", ended: "refuse" },
+  deploying: { admitted: "stay", requeued: "queued", launched: "running", end_begun: "stopping", ended: "refuse" },
+  running: { admitted: "refuse", requeued: "refuse", launched: "stay", end_begun: "stopping", ended: "refuse" },
+  stopping: { admitted: "refuse", requeued: "refuse", launched: "stay", end_begun: "stay", ended: "by_cause" },
+  completed: { admitted: "refuse", requeued: "refuse", launched: "refuse", end_begun: "stay", ended: "stay" },
+  failed: { admitted: "refuse", requeued: "refuse", launched: "refuse", end_begun: "stay", ended: "stay" },
+  terminated: { admitted: "refuse", requeued: "refuse", launched: "refuse", end_begun: "stay", ended: "stay" },
+  lost: { admitted: "refuse", requeued: "refuse", launched: "refuse", end_begun: "stay", ended: "stay" },
 } as const satisfies Record<AgentStatus, Record<EventType, Transition>>;
 
 /**

@@ -12,6 +12,7 @@ import type { HostState } from "../contract/host-state.ts";
 import { exit_record_path, host_socket } from "../contract/paths.ts";
 import { arguments_of, boot_id, is_alive, read_process, was_started_with } from "../drivers/procfs.ts";
 import { crash_point } from "../faults/crash-point.ts";
+import { remove_leftovers } from "./ending/close.ts";
 import { read_exit_record } from "./exit-record.ts";
 import { HostLink } from "./host-link.ts";
 import { begin_end, facts_to_remember, forward_events, set_host_state, watch_host } from "./hosts.ts";
@@ -132,6 +133,7 @@ async function take_up(services: Services, agent: AgentRecord, link: HostLink, f
   if (services.ends.has(agent.id)) return;
   if (agent.ending) return begin_end(services, agent, agent.ending.cause, agent.ending.reason);
   if (facts.phase === "waiting") {
+    if (await take_back(services, agent, facts.host)) return;
     // The daemon died between the session and the launch: nothing of the agent has run, and nothing will, once it was told to stop.
     return begin_end(services, agent, "deploy_failed", "the supervisor was restarted before the agent was launched");
   }
@@ -228,6 +230,18 @@ function tell_adopted(services: Services, agent: AgentRecord): void {
   });
 }
 
+/** An agent from the queue that was not launched goes back there, when that can be told for certain. */
+async function take_back(services: Services, agent: AgentRecord, host: HostFacts["host"] | null): Promise<boolean> {
+  const link = services.hosts.get(agent.id);
+  services.hosts.delete(agent.id);
+  if (await services.queue.take_back(agent, host)) {
+    await remove_leftovers(services, agent);
+    return true;
+  }
+  if (link) services.hosts.set(agent.id, link);
+  return false;
+}
+
 /** The host is gone. What it left decides: an end that is under way, an exit record, or nothing. */
 async function gone(services: Services, agent: AgentRecord, restarted?: string): Promise<"settled"> {
   services.host_states.delete(agent.id);
@@ -237,8 +251,9 @@ async function gone(services: Services, agent: AgentRecord, restarted?: string):
   if (agent.ending) begin_end(services, agent, agent.ending.cause, agent.ending.reason);
   else if (record) begin_end(services, agent, record.cause, "the agent ended while no supervisor ran");
   else if (restarted) begin_end(services, agent, "host_lost", restarted);
-  else if (agent.status === "deploying" && !agent.host)
+  else if (agent.status === "deploying" && !agent.host) {
+    if (await take_back(services, agent, null)) return "settled";
     begin_end(services, agent, "deploy_failed", "the supervisor was restarted while the agent was being deployed");
-  else begin_end(services, agent, "host_lost", "its host is gone");
+  } else begin_end(services, agent, "host_lost", "its host is gone");
   return "settled";
 }

@@ -27,7 +27,7 @@ import { facts_to_remember, forward_events, set_host_state, watch_host } from ".
 import { mcp_config } from "./mcp-config.ts";
 import { no_answer, OUTSIDE, TASK_FILES, within } from "./patience.ts";
 import { type DeployPlan, launch_command, missing_program, plan_deploy, stdin_file } from "./profiles/plan.ts";
-import type { Task } from "./registry/registry.ts";
+import type { Registry, Task } from "./registry/registry.ts";
 import type { Services } from "./services.ts";
 import { start_host } from "./start-host.ts";
 
@@ -36,98 +36,172 @@ const DEFAULT_TERM = "xterm-256color";
 /** The prompt as the registry shows it; the whole of it is in the prompt file. */
 const PROMPT_EXCERPT = 200;
 
-/** Begins an agent. Resolves when it runs (or has already ended again); rejects with everything undone. */
+/** A deploy under way. `undo` has what takes back what was done, last first; empty once the agent may run. */
+interface Deploying {
+  services: Services;
+  task: Task;
+  agent: AgentRecord;
+  request: DeployPlan;
+  undo: (() => Promise<unknown>)[];
+  step: string;
+}
+
+/** Begins an agent. Resolves when it runs (or has already ended again), or when it waits for room; rejects with everything undone. */
 export async function deploy(services: Services, asked: DeployRequest): Promise<AgentRecord> {
   const request = plan_deploy(services.profiles, services.config.logs, asked);
   await check_program(request);
   check_limits(services.containment, limits_of(request));
-  const { registry } = services;
+  await services.queue.require_floors();
+  const { registry, queue } = services;
   const parent = request.parent ? await registry.recall(request.parent) : null;
-  const task = request.task_id
-    ? registry.task(request.task_id)
-    : parent
-      ? registry.task_of(parent)
+  const task = parent
+    ? own_task(registry, parent, request)
+    : request.task_id
+      ? registry.task(request.task_id)
       : await registry.default_task();
+  // From here until it is in the registry nothing may wait: two deploys would find the same room.
+  const waits = queue.judge(task, parent, request);
   const agent = new_agent(services, task, request, parent);
+  if (waits !== null) agent.status = "queued";
+  agent.queue = waits;
   agent.cgroups = plan_groups(services.containment, agent.id, agent.limits);
+  const run: Deploying = { services, task, agent, request, undo: [], step: "registering it" };
+  await see_through(run, async () => {
+    await register(run);
+    await write_files(run);
+    if (waits === null) return start(run);
+    run.step = "putting it into the queue";
+    run.undo.push(() => queue.let_go(agent));
+    await queue.take(agent, request);
+  });
+  queue.pump();
+  return agent;
+}
+
+/** A child belongs to its parent's task, and counts there. */
+function own_task(registry: Registry, parent: AgentRecord, { task_id }: DeployPlan): Task {
+  const task = registry.task_of(parent);
+  if (task_id === undefined || task_id === task.task_id) return task;
+  throw new SupervisorError(
+    "invalid_request",
+    `${parent.id} belongs to ${task.task_id}, and so do its children; leave the task out, or give that one`,
+  );
+}
+
+/** Begins an agent whose turn it is. Rejects with the agent back in the queue, or ended. */
+export async function deploy_queued(services: Services, agent: AgentRecord, request: DeployPlan): Promise<void> {
+  const { registry, queue } = services;
+  const task = registry.task_of(agent);
+  agent.cgroups = plan_groups(services.containment, agent.id, agent.limits);
+  const run: Deploying = {
+    services,
+    task,
+    agent,
+    request,
+    undo: [() => queue.put_back(agent)],
+    step: "registering it",
+  };
+  await see_through(run, async () => {
+    const now = new Date().toISOString();
+    const ticket = agent.queue && { ...agent.queue, admitted_at: now };
+    await registry.advance(agent, { type: "admitted" }, { queue: ticket, started_at: now, cgroups: agent.cgroups });
+    crash_point("queue.admitted");
+    await start(run);
+    // A directory or a program that went meanwhile is the host's to say.
+  });
+}
+
+/** Durably, before anything of it is made. */
+async function register({ services: { registry }, task, agent, undo }: Deploying): Promise<void> {
+  undo.push(async () => {
+    await registry.remove(agent);
+    crash_point("deploy.entry_removed");
+  });
+  await registry.add(task, agent);
+  crash_point("deploy.registered");
+}
+
+async function write_files(run: Deploying): Promise<void> {
+  const { services, task, agent, request, undo } = run;
+  const files = agent.tracked_files;
+  run.step = "writing its files";
+  const lane = TASK_FILES.of(task.dir);
+  const writing = lane.in_turn(async () => {
+    await write_new(files.prompt_file as string, request.prompt ?? "");
+    crash_point("deploy.prompt_written");
+    await write_new(files.deploy_log as string, `${JSON.stringify(deploy_log(agent), null, 2)}\n`);
+    if (files.mcp_config) await write_new(files.mcp_config, mcp_config(services.workspace, agent.id));
+  });
+  // A write that hangs may still make its file when the file system answers: what is undone comes after it.
+  const unwrite = async () => {
+    await writing.catch(() => undefined /* it is why this is undone */);
+    await lane.in_turn(() => Promise.all(Object.values(files).map((path) => remove_in_place(path))));
+    crash_point("deploy.files_removed");
+  };
+  undo.push(() => within(unwrite(), () => no_answer(task.dir, "the agent's files are removed when it does")));
+  await within(writing, () => no_answer(task.dir, "nothing was started"));
+  crash_point("deploy.files_written");
+}
+
+/** Session, host, launch. */
+async function start(run: Deploying): Promise<void> {
+  const { services, task, agent, request, undo } = run;
+  const { registry } = services;
   const socket = host_socket(services.runtime_dir, agent.id);
-  const undo: (() => Promise<unknown>)[] = [];
+  // On record, so that a spare may begin: it runs nothing yet.
+  const taken = services.spares.take(agent);
+  undo.push(async () => (await taken)?.close());
+  run.step = "starting its session";
+  // Its host has removed them, unless it was killed.
+  undo.push(async () => remove_groups(agent.cgroups));
+  undo.push(async () => {
+    await remove_session(services, agent);
+    crash_point("deploy.session_removed");
+  });
+  const link =
+    (await taken) ??
+    (await start_host(services, {
+      id: agent.id,
+      session: agent.tmux_session as string,
+      spare: false,
+      on_event: forward_events(services, agent.id),
+      on_session: () => {
+        crash_point("deploy.session_started");
+        run.step = "waiting for its host";
+      },
+    }));
+  undo.push(async () => {
+    link.close();
+    crash_point("deploy.link_closed");
+  });
+  crash_point("deploy.host_ready");
+  run.step = "launching its program";
+  const facts = await link.hello();
+  await registry.update(agent, { host: { ...facts.host, socket, protocol: facts.protocol, boot_id: boot_id() } });
+  crash_point("deploy.host_recorded");
+  services.hosts.set(agent.id, link);
+  set_host_state(services, agent, "connected");
+  const launched = await launch(link, launch_spec(services, task, agent, request)).catch((error) => {
+    // Only the host's own word says that nothing runs; after any other failure the agent may, and is ended like any other.
+    if (error instanceof SupervisorError && error.code === "launch_failed") services.hosts.delete(agent.id);
+    else undo.length = 0;
+    throw error;
+  });
+  undo.length = 0;
+  crash_point("deploy.launched");
+  await registry.advance(agent, { type: "launched" }, facts_to_remember(launched));
+  crash_point("deploy.running_recorded");
+  services.events.emit({ type: "agent_started", agent_id: agent.id, message: request.command.join(" ") });
+  watch_host(services, agent, link);
+}
+
+/** Runs a deploy's steps; when one fails, undoes the others and says which. */
+async function see_through(run: Deploying, steps: () => Promise<void>): Promise<void> {
+  const { services, agent, undo } = run;
   const finished = deferred();
-  let step = "writing its files";
+  services.deploys.set(agent.id, finished.promise);
   try {
-    const files = agent.tracked_files;
-    step = "registering it";
-    undo.push(async () => {
-      await registry.remove(agent);
-      crash_point("deploy.entry_removed");
-    });
-    services.deploys.set(agent.id, finished.promise);
-    await registry.add(task, agent);
-    crash_point("deploy.registered");
-    step = "writing its files";
-    const lane = TASK_FILES.of(task.dir);
-    const writing = lane.in_turn(async () => {
-      await write_new(files.prompt_file as string, request.prompt ?? "");
-      crash_point("deploy.prompt_written");
-      await write_new(files.deploy_log as string, `${JSON.stringify(deploy_log(agent), null, 2)}\n`);
-      if (files.mcp_config) await write_new(files.mcp_config, mcp_config(services.workspace, agent.id));
-    });
-    // A write that hangs may still make its file when the file system answers: what is undone comes after it.
-    const unwrite = async () => {
-      await writing.catch(() => undefined /* it is why this is undone */);
-      await lane.in_turn(() => Promise.all(Object.values(files).map((path) => remove_in_place(path))));
-      crash_point("deploy.files_removed");
-    };
-    undo.push(() => within(unwrite(), () => no_answer(task.dir, "the agent's files are removed when it does")));
-    // Registered, so that it may begin: it runs nothing yet.
-    const taken = services.spares.take(agent);
-    undo.push(async () => (await taken)?.close());
-    await within(writing, () => no_answer(task.dir, "nothing was started"));
-    crash_point("deploy.files_written");
-    step = "starting its session";
-    // Its host has removed them, unless it was killed.
-    undo.push(async () => remove_groups(agent.cgroups));
-    undo.push(async () => {
-      await remove_session(services, agent);
-      crash_point("deploy.session_removed");
-    });
-    const started = await taken;
-    const link =
-      started ??
-      (await start_host(services, {
-        id: agent.id,
-        session: agent.tmux_session as string,
-        spare: false,
-        on_event: forward_events(services, agent.id),
-        on_session: () => {
-          crash_point("deploy.session_started");
-          step = "waiting for its host";
-        },
-      }));
-    undo.push(async () => {
-      link.close();
-      crash_point("deploy.link_closed");
-    });
-    crash_point("deploy.host_ready");
-    step = "launching its program";
-    const facts = await link.hello();
-    await registry.update(agent, { host: { ...facts.host, socket, protocol: facts.protocol, boot_id: boot_id() } });
-    crash_point("deploy.host_recorded");
-    services.hosts.set(agent.id, link);
-    set_host_state(services, agent, "connected");
-    const launched = await launch(link, launch_spec(services, task, agent, request)).catch((error) => {
-      // Only the host's own word says that nothing runs; after any other failure the agent may, and is ended like any other.
-      if (error instanceof SupervisorError && error.code === "launch_failed") services.hosts.delete(agent.id);
-      else undo.length = 0;
-      throw error;
-    });
-    undo.length = 0;
-    crash_point("deploy.launched");
-    await registry.advance(agent, { type: "launched" }, facts_to_remember(launched));
-    crash_point("deploy.running_recorded");
-    services.events.emit({ type: "agent_started", agent_id: agent.id, message: request.command.join(" ") });
-    watch_host(services, agent, link);
-    return agent;
+    await steps();
   } catch (error) {
     if (undo.length === 0) {
       await end_agent(services, agent, {
@@ -143,11 +217,11 @@ export async function deploy(services: Services, asked: DeployRequest): Promise<
         services.log.error({ agent_id: agent.id, error: message_of(failed) }, "undoing a deploy failed"),
       );
     if (error instanceof SupervisorError)
-      throw new SupervisorError(error.code, `${agent.id} was not deployed (${step}): ${error.message}`);
+      throw new SupervisorError(error.code, `${agent.id} was not deployed (${run.step}): ${error.message}`);
     if (is_disk_trouble(error) || is_errno(error, "EACCES", "EMFILE", "ENFILE")) {
       throw new SupervisorError(
         "workspace_unusable",
-        `the agent was not deployed (${step}): ${trouble(error)}; nothing was started`,
+        `the agent was not deployed (${run.step}): ${trouble(error)}; nothing was started`,
       );
     }
     throw error;
@@ -155,6 +229,8 @@ export async function deploy(services: Services, asked: DeployRequest): Promise<
     services.deploys.delete(agent.id);
     services.spares.fill();
     finished.resolve();
+    // One that was undone has left its room.
+    services.queue.pump();
   }
 }
 

@@ -79,7 +79,8 @@ export function watch_host(services: Services, agent: AgentRecord, link: HostLin
   void link.gone.then(() => {
     agent.stalled = null;
     if (services.hosts.get(agent.id) === link) services.hosts.delete(agent.id);
-    if (!services.stopping && !services.ends.has(agent.id) && !agent.ended_at) void services.find_host(agent);
+    if (!services.stopping && !services.ends.has(agent.id) && !agent.ended_at && agent.status !== "queued")
+      void services.find_host(agent);
   });
 }
 

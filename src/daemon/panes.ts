@@ -71,6 +71,11 @@ export class Panes {
     this.begin();
   }
 
+  /** True while a session of this name is still to be ended. */
+  owes(session: string): boolean {
+    return this.leftovers.has(session);
+  }
+
   /** Resolves when no pane is being made for this agent: its end must not overlook a session that is just being started. */
   async settled(agent_id: string): Promise<void> {
     this.wanted.delete(agent_id);

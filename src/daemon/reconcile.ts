@@ -22,7 +22,10 @@ export async function reconcile(services: Services, boot_before: string | null):
   const enough = new AbortController();
   const patience = delay(BOOT_PATIENCE_MS, undefined, { signal: enough.signal }).catch(ignore_abort);
   await Promise.race([take_in_unknown_hosts(services), patience]);
-  const unfinished = registry.agents().filter((agent) => !is_foreign(agent) && is_unfinished(agent));
+  // Those that wait have no host to look for; the queue takes them up.
+  const unfinished = registry
+    .agents()
+    .filter((agent) => !is_foreign(agent) && is_unfinished(agent) && agent.status !== "queued");
   const restarted = boot_before !== null && boot_before !== boot_id();
   const searches = unfinished.map((agent) => {
     // Its host was never noted, so that only the last daemon's boot tells: no host of another boot can come any more.

@@ -24,12 +24,14 @@ import { is_ended } from "../contract/status.ts";
 import { lsof_version } from "../drivers/lsof.ts";
 import { end_idle_server, server_lives, TMUX_CONFIG, tmux_version } from "../drivers/tmux.ts";
 import { arm, type Crash, crash_point } from "../faults/crash-point.ts";
+import { Queue } from "./admission/queue.ts";
 import { find_host } from "./adopt.ts";
 import { Alerts } from "./alerts/alerts.ts";
 import { end_leftover_hooks } from "./alerts/hook.ts";
 import { start_server } from "./api/server.ts";
 import { Ages, type Clock, SYSTEM_CLOCK } from "./clock.ts";
 import { load_config } from "./config/load.ts";
+import { deploy_queued } from "./deploy.ts";
 import { resume_sessions } from "./ending/later.ts";
 import { ends_settled, patiently } from "./ending/wait-for-ends.ts";
 import { EventLog } from "./events.ts";
@@ -141,6 +143,8 @@ export async function start_daemon(options: DaemonOptions): Promise<Daemon> {
       readers: new LogReaders(),
       panes,
       spares: new Spares(() => services, loaded.config.spare_hosts),
+      queue: new Queue(() => services, deploy_queued),
+      doomed: new Set(),
       hosts: new Map(),
       host_states: new Map(),
       searches: new Map(),
@@ -172,6 +176,8 @@ export async function start_daemon(options: DaemonOptions): Promise<Daemon> {
     };
     services.alerts.start();
     undo.push(() => services.alerts.stop());
+    services.queue.open();
+    undo.push(async () => services.queue.close());
     const adopted = await reconcile(services, before?.boot_id ?? null);
     undo.push(() => panes.close());
     resume_sessions(services);
@@ -179,12 +185,15 @@ export async function start_daemon(options: DaemonOptions): Promise<Daemon> {
     const stop_sweeper = start_sweeper(services, options.sweep_every_ms);
     undo.push(async () => stop_sweeper());
     undo.push(() => services.spares.close());
+    await services.queue.restore();
+    services.queue.pump();
     const server = await start_server(services);
     services.spares.fill();
     const running = () => registry.agents().filter((agent) => agent.cookie !== null && !is_ended(agent.status)).length;
 
     const stop = async ({ agents }: { agents: boolean }) => {
       services.stopping = true;
+      services.queue.close();
       await patiently(services, Promise.all(services.deploys.values()));
       if (agents) {
         const reason = "the supervisor was stopped with its agents";

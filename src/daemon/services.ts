@@ -5,6 +5,7 @@ import type { AgentRecord } from "../contract/agent.ts";
 import type { SupervisorConfig } from "../contract/config.ts";
 import type { HostState } from "../contract/host-state.ts";
 import type { TmuxServer } from "../drivers/tmux.ts";
+import type { WaitingRoom } from "./admission/waiting-room.ts";
 import type { Alerts } from "./alerts/alerts.ts";
 import type { Ages, Clock } from "./clock.ts";
 import type { EndUnderWay } from "./ending/end-under-way.ts";
@@ -56,6 +57,10 @@ export interface Services {
   panes: Panes;
   /** Hosts that wait for an agent. */
   spares: SpareHosts;
+  /** Agents that wait for room, and whether there is some. */
+  queue: WaitingRoom;
+  /** Agents that a kill has in hand, though their end may not have begun: they get no more children, and do not start. */
+  doomed: Set<string>;
   /** Connections to living hosts, by agent id. */
   hosts: Map<string, HostLink>;
   /** How things stand with each host, by agent id. */

@@ -31,22 +31,21 @@ export function parse_mountinfo(text: string): Mount[] {
   return mounts;
 }
 
+const below = (point: string, file: string) => point === "/" || file === point || file.startsWith(`${point}/`);
+
+/** The mount that a file (an absolute, real path) is on. Of mounts on the same point the last one is on top. Pure. */
+export function mount_of(mounts: readonly Mount[], file: string): Mount | null {
+  return mounts
+    .filter((one) => below(one.point, file))
+    .reduce<Mount | null>((best, one) => (best && best.point.length > one.point.length ? best : one), null);
+}
+
 /**
  * Mount points that may be left alone when holders of `files` (absolute, real paths) are looked for: remote file systems that are not the one of
  * any of the files, by device, and under whose mount point none of them lies. A descriptor there can only be of another file. Pure.
  */
 export function elsewhere(mounts: readonly Mount[], files: readonly string[]): string[] {
-  const below = (point: string, file: string) => point === "/" || file === point || file.startsWith(`${point}/`);
-  const theirs = new Set(
-    files.map((file) => {
-      const around = mounts.filter((one) => below(one.point, file));
-      // Of mounts on the same point the last one is on top.
-      return around.reduce<Mount | null>(
-        (best, one) => (best && best.point.length > one.point.length ? best : one),
-        null,
-      )?.device;
-    }),
-  );
+  const theirs = new Set(files.map((file) => mount_of(mounts, file)?.device));
   const points = mounts
     .filter((one) => REMOTE.test(one.type) && !theirs.has(one.device) && !files.some((file) => below(one.point, file)))
     .map((one) => one.point);

@@ -46,7 +46,7 @@ export interface TmuxServer {
 }
 
 /** Runs one tmux command. `silent` is why there was no answer at all, or null. A command that was silent may still be obeyed, when the server goes on. */
-async function tmux(server: TmuxServer, args: string[], deadline_ms = DEADLINE_MS) {
+async function tmux(server: TmuxServer, args: string[], deadline_ms = DEADLINE_MS, input?: string) {
   const stopped = stopped_server(server);
   if (stopped) return { exitCode: undefined, stdout: "", stderr: "", silent: stopped };
   const client = execa("tmux", ["-u", "-S", server.socket, "-f", server.config, ...args], {
@@ -54,7 +54,7 @@ async function tmux(server: TmuxServer, args: string[], deadline_ms = DEADLINE_M
     extendEnv: false,
     cwd: "/",
     reject: false,
-    stdin: "ignore",
+    ...(input === undefined ? { stdin: "ignore" } : { input }),
   });
   const timer = new AbortController();
   const late = delay(deadline_ms, null, { signal: timer.signal }).catch(() => null);
@@ -238,4 +238,35 @@ export function server_lives(socket_path: string): Promise<boolean> {
 export async function tmux_version(): Promise<string | null> {
   const result = await execa("tmux", ["-V"], { reject: false });
   return result.exitCode === 0 ? String(result.stdout) : null;
+}
+
+/** Sets a server option whose value must not be seen in argv: the command comes on stdin (source-file -, tmux 3.2). Name and value are of letters, digits, `_`, `-` and a leading `@`. Starts a server if none runs. */
+export async function hold_option(server: TmuxServer, name: string, value: string): Promise<void> {
+  const command = `set-option -s "${name}" "${value}"\n`;
+  const result = await tmux(server, ["start-server", ";", "source-file", "-"], DEADLINE_MS, command);
+  if (result.exitCode !== 0)
+    throw new SupervisorError("tmux_failed", result.silent ?? `tmux did not take an option: ${result.stderr.trim()}`);
+}
+
+/** Removes a server option; one that is not there, or whose server is gone, is removed already. */
+export async function release_option(server: TmuxServer, name: string): Promise<void> {
+  const result = await tmux(server, ["set-option", "-su", name], LOOK_DEADLINE_MS);
+  if (result.exitCode !== 0 && !NO_SESSION.test(result.stderr))
+    throw new SupervisorError("tmux_failed", result.silent ?? `tmux kept an option: ${result.stderr.trim()}`);
+}
+
+/** The server options with this prefix, by name; none when there is no server. Rejects when tmux does not answer. */
+export async function held_options(server: TmuxServer, prefix: string): Promise<Map<string, string>> {
+  const result = await tmux(server, ["show-options", "-s"]);
+  if (result.exitCode !== 0 && !NO_SESSION.test(result.stderr))
+    throw new SupervisorError("tmux_failed", result.silent ?? `tmux did not show its options: ${result.stderr.trim()}`);
+  const lines = result.stdout.split("\n").filter((line) => line.startsWith(prefix));
+  return new Map(lines.map((line) => line.split(" ") as [string, string]));
+}
+
+/** The process in a session's pane, null when there is no such session, "unknown" when tmux does not answer. */
+export async function pane_process(server: TmuxServer, session: string): Promise<ProcessRef | null | "unknown"> {
+  const result = await tmux(server, ["list-panes", "-t", `=${session}`, "-F", "#{pane_pid}"], LOOK_DEADLINE_MS);
+  if (result.exitCode === 0) return process_ref_of(Number(result.stdout.trim()));
+  return NO_SESSION.test(result.stderr) ? null : "unknown";
 }

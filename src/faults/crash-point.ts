@@ -27,6 +27,12 @@ export const CRASH_POINTS = [
   "deploy.session_removed",
   "deploy.files_removed",
   "deploy.entry_removed",
+  // The daemon, an agent that waits
+  "queue.held",
+  "queue.admitted",
+  "queue.let_go",
+  "queue.host_ended",
+  "queue.requeued",
   // The daemon, an end
   "end.begun",
   "end.family_ended",

@@ -48,7 +48,10 @@ const SHAPES: Shapes = {
     type: agent.type,
     parent: agent.parent,
     task_id: agent.task_id,
-    status: "deployed",
+    // Null where it runs.
+    ...(agent.queue_position === null
+      ? { status: "deployed" }
+      : { status: "queued", position: agent.queue_position, queue_reason: agent.queue_reason }),
     workspace: directory_of(agent),
     deployment_method: "tmux session",
     depth: agent.depth,

@@ -10,7 +10,7 @@ import {
 } from "../../src/contract/status.ts";
 
 const event = fc.oneof(
-  fc.constant<LifecycleEvent>({ type: "launched" }),
+  fc.constantFrom<LifecycleEvent>({ type: "launched" }, { type: "admitted" }, { type: "requeued" }),
   fc.constantFrom(...end_cause.options).map((cause): LifecycleEvent => ({ type: "end_begun", cause })),
   fc.record({
     type: fc.constant("ended" as const),
@@ -31,7 +31,7 @@ describe("the lifecycle", () => {
   test("ends every agent whose end is begun and then done, from wherever it is", () => {
     fc.assert(
       fc.property(fc.array(event), fc.constantFrom(...end_cause.options), (events, cause) => {
-        let status: AgentStatus = "deploying";
+        let status: AgentStatus = "queued";
         for (const one of [
           ...events,
           { type: "end_begun", cause } as const,
@@ -43,18 +43,28 @@ describe("the lifecycle", () => {
     );
   });
 
-  test("never goes back, and comes to an end by an end alone", () => {
+  test("never goes back, except to the queue before it was launched, and comes to an end by an end alone", () => {
     const order = (status: AgentStatus) =>
-      is_ended(status) ? 3 : ["deploying", "running", "stopping"].indexOf(status);
+      is_ended(status) ? 4 : ["queued", "deploying", "running", "stopping"].indexOf(status);
     fc.assert(
       fc.property(fc.array(event), (events) => {
-        let status: AgentStatus = "deploying";
+        let status: AgentStatus = "queued";
         for (const one of events) {
           const next: AgentStatus = next_status(status, one) ?? status;
           expect(agent_status.options).toContain(next);
-          expect(order(next)).toBeGreaterThanOrEqual(order(status));
+          if (one.type === "requeued" && order(next) < order(status))
+            expect([status, next]).toEqual(["deploying", "queued"]);
+          else expect(order(next)).toBeGreaterThanOrEqual(order(status));
           if (order(next) > order(status))
-            expect(one.type).toBe(next === "running" ? "launched" : next === "stopping" ? "end_begun" : "ended");
+            expect(one.type).toBe(
+              next === "deploying"
+                ? "admitted"
+                : next === "running"
+                  ? "launched"
+                  : next === "stopping"
+                    ? "end_begun"
+                    : "ended",
+            );
           status = next;
         }
       }),
@@ -66,7 +76,7 @@ describe("the lifecycle", () => {
       fc.property(fc.array(event), (events) => {
         const begun = events.findIndex((one) => one.type === "end_begun");
         const done = begun >= 0 && events.slice(begun).some((one) => one.type === "ended");
-        let status: AgentStatus = "deploying";
+        let status: AgentStatus = "queued";
         for (const one of events) status = next_status(status, one) ?? status;
         expect(is_ended(status)).toBe(done);
       }),

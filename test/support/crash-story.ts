@@ -10,7 +10,17 @@ import { CRASH_POINTS, type CrashPoint } from "../../src/faults/crash-point.ts";
 import { eventually, fixture, TestSupervisor } from "./supervisor.ts";
 
 /** What is done until the point is reached. `exit` ends with an archive, `kill` with deletion; in `retire` nothing is kept beyond that. */
-type Story = "kill" | "exit" | "fails" | "adopt" | "exit_unseen" | "host_lost" | "sweep" | "retire";
+type Story =
+  | "queue"
+  | "queue_host"
+  | "kill"
+  | "exit"
+  | "fails"
+  | "adopt"
+  | "exit_unseen"
+  | "host_lost"
+  | "sweep"
+  | "retire";
 const PRINTED = 6 + 20_480;
 
 /** The stories in which a point is passed; each is played once. */
@@ -18,6 +28,8 @@ function stories_of(point: CrashPoint): Story[] {
   if (point === "deploy.running_recorded" || point === "deploy.launched") return ["kill", "exit"];
   if (/^deploy\.(link_closed|session_removed|files_removed|entry_removed)$/.test(point)) return ["fails"];
   if (/^(task|deploy)\./.test(point)) return ["kill"];
+  if (point === "queue.host_ended") return ["queue_host"];
+  if (/^queue\./.test(point)) return ["queue"];
   if (point === "reconcile.exit_record_found") return ["exit_unseen"];
   if (point === "reconcile.launch_recorded") return ["adopt"];
   if (/^(start|reconcile)\./.test(point)) return ["adopt"];
@@ -46,7 +58,21 @@ async function crash_at(supervisor: TestSupervisor, point: CrashPoint, story: St
   const idles = () => supervisor.deploy({ command: [fixture("prints-on-term")] });
   const armed = `${point}:${mark}`;
 
-  if (story === "adopt" && point === "reconcile.launch_recorded") {
+  if (story === "queue" || story === "queue_host") {
+    const config = join(supervisor.root, "supervisor.config.json");
+    writeFileSync(config, JSON.stringify({ limits: { max_concurrent: 1 } }));
+    // What is put back was admitted before by a daemon that died over it.
+    const host = story === "queue_host" || point === "queue.requeued";
+    await boot(host ? `queue.admitted:${mark}.first` : armed);
+    const first = await idles();
+    await quiet(supervisor.deploy({ command: [fixture("prints-and-exits"), "20480"] }));
+    await quiet(supervisor.client.call("kill", { params: { agent: first.id } }));
+    if (host) {
+      await died("queue.admitted");
+      await boot(armed);
+    }
+    rmSync(config);
+  } else if (story === "adopt" && point === "reconcile.launch_recorded") {
     await boot(`deploy.launched:${mark}.first`);
     await quiet(idles());
     await died("deploy.launched");

@@ -1,7 +1,7 @@
 /** File systems of a test's own, small, read-only, frozen or dead. They need root and mount(8); without, the tests that want them are skipped by name. */
 import { execFile, spawn, spawnSync } from "node:child_process";
 import { accessSync, constants, existsSync, mkdtempSync, rmdirSync } from "node:fs";
-import { mkdir, rm } from "node:fs/promises";
+import { mkdir, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -53,10 +53,17 @@ export interface Disk {
 
 /** A tmpfs of this size at a directory, which is made. It is unmounted at the test's end. */
 export async function small_disk(supervisor: TestSupervisor, path: string, size: string): Promise<Disk> {
+  await without_disk_floor(supervisor);
   await mkdir(path, { recursive: true, mode: 0o700 });
   await run("mount", ["-t", "tmpfs", "-o", `size=${size},mode=700`, "none", path]);
   supervisor.at_end.push(() => unmount(path));
   return { path, remount: (options) => run("mount", ["-o", `remount,${options}`, path]).then(() => undefined) };
+}
+
+/** A disk that is smaller than the floor would take no agent. A config of the test's own stays. */
+async function without_disk_floor({ root }: TestSupervisor): Promise<void> {
+  const path = join(root, "supervisor.config.json");
+  if (!existsSync(path)) await writeFile(path, JSON.stringify({ limits: { min_free_disk: 0 } }));
 }
 
 export interface FreezableDisk {
@@ -68,6 +75,7 @@ export interface FreezableDisk {
 /** An ext4 in a file, mounted at a directory, which is made. While it is frozen every write to it blocks, as on a dead network mount. */
 export async function freezable_disk(supervisor: TestSupervisor, path: string): Promise<FreezableDisk> {
   const image = join(supervisor.root, `${path.replaceAll("/", "_")}.img`);
+  await without_disk_floor(supervisor);
   await run("truncate", ["-s", "64M", image]);
   await run("mkfs.ext4", ["-q", "-F", image]);
   await mkdir(path, { recursive: true, mode: 0o700 });

@@ -6,9 +6,10 @@ import { type Command, Option } from "commander";
 import { callers_environment, type Environment } from "../../config.ts";
 import { message_of, SupervisorError } from "../../contract/errors.ts";
 import type { CallRequest } from "../../contract/operations.ts";
+import { one_line } from "../../contract/printable.ts";
 import type { Context } from "../context.ts";
 import { print, print_json, receipt_text } from "../output.ts";
-import { agent_exit_code, decimal, size, whole_number } from "../values.ts";
+import { agent_exit_code, decimal, integer, size, whole_number } from "../values.ts";
 
 interface Options {
   task?: string;
@@ -28,6 +29,8 @@ interface Options {
   cleanup?: "delete" | "archive" | "keep";
   mcp: boolean;
   wait: boolean;
+  priority?: number;
+  queue: boolean;
   logMax?: number;
   logFull?: "rotate" | "pause";
   memoryMax?: number;
@@ -76,6 +79,8 @@ export function deploy_command(program: Command, context: Context): void {
     .option("--pids-max <count>", "at most so many processes and threads", whole_number)
     .option("--cpu-max <cores>", "at most so many cores' worth of CPU time, such as 1.5", decimal)
     .option("--mcp", "make an MCP configuration that connects it to this supervisor (SUPERVISOR_MCP_CONFIG)", false)
+    .option("--priority <n>", "where it must wait for room: higher goes first", integer)
+    .option("--no-queue", "be refused instead of waiting for room")
     .option("--wait", "wait for its end, and exit with its exit code", false)
     .action(async (command: string[], options: Options) => {
       // Anybody may read a command line. What stood in this one (a value of --env, a prompt) is overwritten, because with --wait it would stand
@@ -83,6 +88,10 @@ export function deploy_command(program: Command, context: Context): void {
       process.title = "supervisor deploy";
       const client = await context.client();
       const agent = await client.call("deploy", { body: await request_of(command, options, context) });
+      if (agent.queue_position !== null)
+        process.stderr.write(
+          `${one_line(`${agent.id} is queued, at place ${agent.queue_position}: ${agent.queue_reason}`)}\n`,
+        );
       if (!options.wait) return context.json() ? print_json(agent) : print(agent.id);
       const receipt = await client.call("wait", { params: { agent: agent.id } });
       if (context.json()) print_json(receipt);
@@ -122,6 +131,8 @@ async function request_of(
     pids_max: options.pidsMax,
     cpu_max: options.cpuMax,
     mcp: options.mcp,
+    priority: options.priority,
+    queue: options.queue,
   };
 }
 

@@ -2,6 +2,7 @@
 import { type Command, Option } from "commander";
 import type { Client } from "../../client/client.ts";
 import { SupervisorError } from "../../contract/errors.ts";
+import type { Answer } from "../../contract/operations.ts";
 import { one_line } from "../../contract/printable.ts";
 import type { Receipt } from "../../contract/receipt.ts";
 import type { Context } from "../context.ts";
@@ -15,6 +16,7 @@ export function kill_command(program: Command, context: Context): void {
     .argument("[agents...]")
     .option("--task <id>", "all agents of a task")
     .option("--all", "all agents", false)
+    .option("--tree", "also all agents that they deployed, and those that these deployed", false)
     .option("--reason <text>", "why; stands in the receipt", "killed on request")
     .option("--grace <ms>", "how long they may take after TERM", whole_number)
     .addOption(
@@ -22,26 +24,33 @@ export function kill_command(program: Command, context: Context): void {
         .choices(["delete", "archive", "keep"])
         .default("delete"),
     )
-    .action(
-      async (
-        ids: string[],
-        options: { task?: string; all: boolean; reason: string; grace?: number; cleanup: "delete" },
-        command: Command,
-      ) => kill(context, ids, { ...options, wished: command.getOptionValueSource("cleanup") === "cli" }),
+    .action(async (ids: string[], options: Options, command: Command) =>
+      kill(context, ids, options, command.getOptionValueSource("cleanup") === "cli"),
     );
+}
+
+interface Options {
+  task?: string;
+  all: boolean;
+  tree: boolean;
+  reason: string;
+  grace?: number;
+  cleanup: "delete" | "archive" | "keep";
+}
+
+/** On stderr: the receipt is what was asked for. */
+function tell_of_children(id: string, left: string[]): void {
+  const who = `${left.slice(0, 3).join(", ")}${left.length > 3 ? " and others" : ""}`;
+  process.stderr.write(
+    `${one_line(`${left.length} ${left.length === 1 ? "agent" : "agents"} that ${id} deployed go on (${who}); 'supervisor kill --tree ${id}' ends them`)}\n`,
+  );
 }
 
 async function kill(
   context: Context,
   ids: string[],
-  {
-    task,
-    all,
-    reason,
-    grace,
-    cleanup,
-    wished,
-  }: { task?: string; all: boolean; reason: string; grace?: number; cleanup: "delete"; wished: boolean },
+  { task, all, tree, reason, grace, cleanup }: Options,
+  wished: boolean,
 ): Promise<void> {
   const ways = [ids.length > 0, task !== undefined, all].filter(Boolean).length;
   if (ways !== 1)
@@ -51,7 +60,7 @@ async function kill(
     );
   const client = await context.client();
   const options = { reason, grace_ms: grace, cleanup };
-  let receipts: Receipt[];
+  let receipts: (Receipt | Answer<"kill">)[];
   // Those for whom this kill came too late, and changed nothing.
   const had_ended = new Set<string>();
   if (ids.length > 0) {
@@ -60,7 +69,11 @@ async function kill(
     for (const agent of agents) if (agent.receipt) had_ended.add(agent.id);
     receipts = await Promise.all(
       agents.map((agent) =>
-        told_while_waiting(client, agent.id, client.call("kill", { params: { agent: agent.id }, body: options })),
+        told_while_waiting(
+          client,
+          agent.id,
+          client.call("kill", { params: { agent: agent.id }, body: { ...options, tree } }),
+        ),
       ),
     );
   } else {
@@ -69,9 +82,12 @@ async function kill(
   const too_late = `it had ended before, and this is the receipt of that end; nothing was done now${wished ? `, and --cleanup ${cleanup} did not apply` : ""}`;
   const text_of = (one: Receipt) =>
     receipt_text(one) + (had_ended.has(one.agent_id) ? `\n  note       ${too_late}` : "");
-  const success = receipts.every((one) => one.success);
+  const everybody = receipts.flatMap((one) => [one, ...(("descendants" in one && one.descendants) || [])]);
+  const success = everybody.every((one) => one.success);
   if (context.json()) print_json(ids.length === 1 ? receipts[0] : { success, receipts });
-  else print(receipts.length === 0 ? "no agents were running" : receipts.map(text_of).join("\n"));
+  else print(receipts.length === 0 ? "no agents were running" : everybody.map(text_of).join("\n"));
+  for (const one of receipts)
+    if ("children_left" in one && one.children_left) tell_of_children(one.agent_id, one.children_left);
   context.exit_code(success ? 0 : 1);
 }
 

@@ -29,7 +29,7 @@ function ps_row(agent: AgentView): string[] {
   // An entry of another program may have no start, or what is no date.
   const age = Number.isFinite(ms) ? pretty_ms(Math.max(0, ms), { compact: true }) : "";
   const status = [
-    agent.status,
+    agent.queue_position === null ? agent.status : `queued, place ${agent.queue_position}`,
     ...(agent.stalled ? ["stalled"] : []),
     ...(is_adverse(agent.host_state) ? [`host ${agent.host_state}`] : []),
   ];

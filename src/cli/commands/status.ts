@@ -37,6 +37,11 @@ function status_text(agent: Answer<"get_agent">): string {
           "  pane       not known: an older supervisor started its host (protocol 1), which gets no other when its tmux server dies",
         ]
       : []),
+    ...(agent.queue_position === null
+      ? []
+      : [
+          `  QUEUED     place ${agent.queue_position}, priority ${agent.queue?.priority}: ${one_line(agent.queue_reason)}`,
+        ]),
     `  started    ${one_line(agent.started_at)}${agent.ended_at ? `, ended ${one_line(agent.ended_at)}` : ""}`,
     ...(agent.stalled ? [`  stalled    ${one_line(agent.stalled)}`] : []),
     ...(agent.ending && !agent.receipt

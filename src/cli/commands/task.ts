@@ -2,14 +2,20 @@
 import type { Command } from "commander";
 import type { Context } from "../context.ts";
 import { cell, print, print_json, print_table } from "../output.ts";
+import { whole_number } from "../values.ts";
 
 export function task_command(program: Command, context: Context): void {
   const task = program.command("task").description("tasks: groups of agents");
   task
     .command("create")
     .argument("<description>")
-    .action(async (description: string) => {
-      const created = await (await context.client()).call("create_task", { body: { description } });
+    .option("--max-agents <n>", "at most so many living agents, queued ones included", whole_number)
+    .option("--max-concurrent <n>", "at most so many at once; more are queued", whole_number)
+    .option("--max-depth <n>", "how deep agents may deploy agents; 1 = no children", whole_number)
+    .action(async (description: string, limits: { maxAgents?: number; maxConcurrent?: number; maxDepth?: number }) => {
+      const { maxAgents: max_agents, maxConcurrent: max_concurrent, maxDepth: max_depth } = limits;
+      const body = { description, max_agents, max_concurrent, max_depth };
+      const created = await (await context.client()).call("create_task", { body });
       if (context.json()) print_json(created);
       else print(created.task_id);
     });

@@ -73,6 +73,17 @@ export const deploy_request = z.strictObject({
   cleanup: cleanup_policy
     .optional()
     .describe("what becomes of its files when it ends by itself (default: archive, or the profile's)"),
+  /** Where there is no room: its place among those that wait, or a refusal. */
+  priority: z
+    .int()
+    .min(-1_000)
+    .max(1_000)
+    .default(0)
+    .describe("where it must wait for room: higher goes first, equals in the order in which they came"),
+  queue: z
+    .boolean()
+    .default(true)
+    .describe("wait where max_concurrent agents run already; false: be refused instead (limit_reached)"),
   /** Limits on all processes of the agent together: bytes, processes and threads, cores. Absent = none. */
   memory_max: z.int().min(1).optional().describe("at most so much memory, in bytes, for all its processes"),
   pids_max: z.int().min(1).optional().describe("at most so many processes and threads"),
@@ -92,7 +103,14 @@ export const deploy_request = z.strictObject({
 export type DeployRequest = z.infer<typeof deploy_request>;
 
 /** An agent as it is shown: its record, and how the daemon stands with its host, with the reason when that is bad. */
-export const agent_view = agent_record.extend({ host_state, host_state_reason: z.string() });
+export const agent_view = agent_record.extend({
+  host_state,
+  host_state_reason: z.string(),
+  /** While it waits: how many start before it, and itself; else null. */
+  queue_position: z.int().nullable().default(null),
+  /** Why it waits. */
+  queue_reason: z.string().default(""),
+});
 export type AgentView = z.infer<typeof agent_view>;
 
 export const kill_options = z.strictObject({
@@ -103,15 +121,23 @@ export const kill_options = z.strictObject({
   cleanup: cleanup_policy.default("delete").describe("what becomes of its files"),
 });
 
+/** A kill's answer: the receipt of the agent that was named, and what became of its children, where it has living ones. */
+export const kill_answer = receipt.extend({
+  /** Living descendants that go on: it was not asked for them. */
+  children_left: z.array(z.string()).optional(),
+  /** With `tree`: the receipts of its descendants. */
+  descendants: z.array(receipt).optional(),
+});
+
 export const agents_operations = {
   deploy: define({
     method: "POST",
     path: "/v1/agents",
-    description: "Start an agent. Answers when it runs.",
+    description: "Start an agent. Answers when it runs, or when it waits in the queue (status `queued`).",
     params: none,
     query: none,
     body: deploy_request,
-    response: agent_record,
+    response: agent_view,
     mcp: [
       {
         tool: "deploy_headless_agent",
@@ -227,8 +253,10 @@ export const agents_operations = {
     description: "End an agent, with proof.",
     params: agent_params,
     query: none,
-    body: kill_options,
-    response: receipt,
+    body: kill_options.extend({
+      tree: z.boolean().default(false).describe("also end all agents that it deployed, and those that they deployed"),
+    }),
+    response: kill_answer,
     mcp: agent_tool({
       tool: "kill_real_agent",
       description:

@@ -9,6 +9,7 @@ import { define, flag, none } from "./define.ts";
 export const supervisor_event = z.object({
   at: z.string(),
   type: z.enum([
+    "agent_queued",
     "agent_started",
     "agent_exited",
     "agent_ending",
@@ -75,6 +76,8 @@ export const health = z.object({
   runtime_dir: z.string(),
   tmux_socket: z.string(),
   running: z.int(),
+  /** Agents that wait for room. Absent from supervisors before this field. */
+  queued: z.int().optional(),
   /** Absent from supervisors before this field. */
   containment: containment_report.optional(),
 });

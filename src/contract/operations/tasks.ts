@@ -1,6 +1,7 @@
 /** Operations on tasks: groups of agents. */
 import { z } from "zod";
 import { agent_record } from "../agent.ts";
+import { task_limits } from "../agent-limits.ts";
 import { define, none } from "./define.ts";
 import { coordination_info, progress_report } from "./reports.ts";
 
@@ -30,6 +31,8 @@ export const task_summary = z.object({
   workspace: z.string(),
   task_context,
   agents: z.record(z.string(), z.int()),
+  /** What holds for it: its own limits, or the config's. */
+  limits: task_limits.required(),
 });
 
 /** What the agents of a task reported last, newest first; long messages are cut. Complete are the files, and `findings`. */
@@ -51,6 +54,7 @@ export const tasks_operations = {
       description: z.string().min(1).max(100_000).describe("what is to be done"),
       priority: z.string().min(1).max(20).default("P2").describe("P0 to P4, or another word; it is kept and shown"),
       client_cwd: z.string().max(4096).optional().describe("the directory the task is about; it is kept and shown"),
+      ...task_limits.shape,
       ...task_context.shape,
     }),
     response: task_summary,

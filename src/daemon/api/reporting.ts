@@ -12,7 +12,7 @@ export function reporting(services: Services, id: string, reporter: string | und
       "not_the_reporter",
       `${reporter} reported for ${agent.id}; an agent reports for itself alone (leave the agent out, or give your own id)`,
     );
-  if (is_ended(agent.status) || agent.ending)
-    throw new SupervisorError("agent_not_running", `${agent.id} is ${agent.status}; it cannot report any more`);
+  if (is_ended(agent.status) || agent.ending || agent.status === "queued")
+    throw new SupervisorError("agent_not_running", `${agent.id} is ${agent.status}; it cannot report now`);
   return agent;
 }

@@ -9,6 +9,11 @@ export function running(services: Services, id: string): AgentRecord {
   const agent = services.registry.find(id);
   if (is_ended(agent.status) || agent.ending)
     throw new SupervisorError("agent_not_running", `${agent.id} is ${agent.status}`);
+  if (agent.status === "queued")
+    throw new SupervisorError(
+      "agent_not_running",
+      `${agent.id} is queued, at place ${services.queue.position(agent)}: ${services.queue.reason(agent)}`,
+    );
   if (is_foreign(agent))
     throw new SupervisorError("agent_not_ours", `${agent.id} was started by another program; its terminal is not ours`);
   return agent;

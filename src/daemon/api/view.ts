@@ -6,10 +6,17 @@ import type { Services } from "../services.ts";
 
 export function view(services: Services, agent: AgentRecord): AgentView {
   const { state, reason } = state_of(services, agent);
-  return { ...agent, host_state: state, host_state_reason: reason };
+  return {
+    ...agent,
+    host_state: state,
+    host_state_reason: reason,
+    queue_position: services.queue.position(agent),
+    queue_reason: services.queue.reason(agent),
+  };
 }
 
 function state_of(services: Services, agent: AgentRecord) {
-  if (is_foreign(agent) || is_ended(agent.status)) return { state: "none" as const, reason: "" };
+  if (is_foreign(agent) || is_ended(agent.status) || agent.status === "queued")
+    return { state: "none" as const, reason: "" };
   return services.host_states.get(agent.id) ?? { state: "starting" as const, reason: "" };
 }

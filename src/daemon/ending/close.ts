@@ -8,7 +8,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import { end_family, signal_process } from "../../containment/end-family.ts";
 import { count_oom_kills, end_notes, remove_groups } from "../../containment/groups.ts";
 import { possible_groups } from "../../containment/place.ts";
-import { type AgentRecord, type Ending, is_foreign } from "../../contract/agent.ts";
+import { type AgentRecord, type Ending, is_foreign, never_admitted } from "../../contract/agent.ts";
 import { message_of } from "../../contract/errors.ts";
 import {
   exit_record_path,
@@ -61,6 +61,10 @@ export async function close_agent(
       ending,
       "this agent was started by another program; its tmux session, if there is one, was not touched",
     );
+  } else if (never_admitted(agent)) {
+    const report = await nobody_saw(services, agent, ending, "it waited in the queue; nothing of it ever ran");
+    ending.closed ??= { ...report, counted: true };
+    await services.queue.let_go(agent);
   } else {
     ending.closed ??=
       (await by_living_host(services, agent, ending)) ??
@@ -75,7 +79,7 @@ export async function close_agent(
   ending.result_event ??= await find_result(services, agent, ending);
   // The report is on disk here before the host forgets it.
   await record_report();
-  if (!is_foreign(agent)) {
+  if (!is_foreign(agent) && !never_admitted(agent)) {
     crash_point("end.report_recorded");
     const { notes } = ending.closed;
     await Promise.all([
@@ -257,7 +261,7 @@ async function release(services: Services, agent: AgentRecord, link: HostLink | 
 }
 
 /** Removes what a host leaves in the runtime directory when it, or the daemon that started it, was killed. After its session: a host may just be booting. */
-async function remove_leftovers(services: Services, agent: AgentRecord): Promise<void> {
+export async function remove_leftovers(services: Services, agent: AgentRecord): Promise<void> {
   const { host } = agent;
   const recorded = host && is_runtime_dir(dirname(host.socket), process.getuid?.() ?? 0) ? host.socket : null;
   const socket = recorded ?? host_socket(services.runtime_dir, agent.id);

@@ -87,6 +87,7 @@ async function run_end(services: Services, agent: AgentRecord, request: EndReque
   };
   const first = agent.ending === null;
   ending.step = "stop";
+  services.queue.drop(agent);
   await registry.advance(agent, { type: "end_begun", cause: ending.cause }, { ending, cleanup_state: "closing" });
   if (first) events.emit({ type: "agent_ending", agent_id: agent.id, message: ending.reason });
   crash_point("end.begun");

@@ -13,6 +13,8 @@ export interface Span {
 /** What is known of an agent in the journal without reading it. */
 export interface Entry extends Span {
   id: string;
+  /** Who deployed it: its own children may live on. */
+  parent: string;
   status: string;
   /** By the wall clock, in ms; infinite when nobody knows. */
   ended_ms: number;
@@ -22,10 +24,15 @@ export interface Entry extends Span {
   kept: boolean;
 }
 
-export function entry_of({ id, status, receipt, ended_at }: AgentRecord, offset: number, length: number): Entry {
+export function entry_of(
+  { id, parent, status, receipt, ended_at }: AgentRecord,
+  offset: number,
+  length: number,
+): Entry {
   const cleanup = receipt?.cleanup;
   return {
     id,
+    parent,
     status,
     ended_ms: time_of(ended_at ?? receipt?.ended_at),
     offset,

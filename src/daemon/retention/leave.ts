@@ -2,7 +2,7 @@
  * Ended agents leave the registry: what is in it is what runs, what waits, and the last few that ended. Their records are in the task's
  * journal then, where `status`, `logs`, `wait` and `kill` find them.
  */
-import { type AgentRecord, is_foreign } from "../../contract/agent.ts";
+import { type AgentRecord, is_foreign, never_admitted } from "../../contract/agent.ts";
 import { message_of } from "../../contract/errors.ts";
 import { is_ended } from "../../contract/status.ts";
 import { put_receipt } from "../ending/archived-receipt.ts";
@@ -16,8 +16,8 @@ export function may_leave(agent: AgentRecord): boolean {
     is_ended(agent.status) &&
     agent.ending === null &&
     agent.cleanup_state === "done" &&
-    // Its session is ended when tmux answers again, and the receipt amended.
-    agent.receipt?.session_killed === true
+    // Its session is ended when tmux answers again, and the receipt amended. One that only waited in the queue had none.
+    (agent.receipt?.session_killed === true || never_admitted(agent))
   );
 }
 

@@ -1,10 +1,13 @@
 /**
  * Receipts in the journals that are too old, or too much, the oldest first. After the archives: a receipt is kept as long as there is anything
  * of its agent, except that the size of all journals has a bound of its own (an archive has its receipt beside it). An agent whose files were
- * kept in place, or left alone, is never forgotten: nobody could tell whose they are.
+ * kept in place, or left alone, is never forgotten: nobody could tell whose they are. Nor is one while somebody lives whom it deployed, itself or
+ * by others: `kill --tree` finds the living by the dead between.
  */
+import { is_ended } from "../../contract/status.ts";
 import type { Entry } from "../registry/journal-lines.ts";
 import type { Task } from "../registry/registry.ts";
+import { ancestors_of } from "../tree.ts";
 import type { Sweep } from "./sweep.ts";
 
 const DAY_MS = 86_400_000;
@@ -15,10 +18,15 @@ export async function expired_receipts(sweep: Sweep): Promise<void> {
   const all = [...registry.tasks.values()].flatMap((task) =>
     [...task.journal.entries()].map((entry) => ({ task, entry })),
   );
+  const agents = registry.agents();
+  const needed = ancestors_of(
+    agents.filter(({ status }) => !is_ended(status)),
+    [...agents, ...all.map(({ entry }) => entry)],
+  );
   let total = all.reduce((sum, { entry }) => sum + entry.length + 1, 0);
   const expired = new Map<Task, { old: Entry[]; excess: Entry[] }>();
   for (const { task, entry } of all.sort((a, b) => a.entry.ended_ms - b.entry.ended_ms)) {
-    if (entry.kept) continue;
+    if (entry.kept || needed.has(entry.id)) continue;
     const lists = expired.get(task) ?? { old: [], excess: [] };
     const found = { what: "expired_receipts", path: `${task.journal.path}#${entry.id}`, why: "" } as const;
     if (total > receipts_max_bytes) lists.excess.push(entry);

@@ -16,5 +16,5 @@ export const get_task: Handler<"get_task"> = async (services, { params }) => {
     total_findings: findings.total,
   };
   const gone = await departed(services, [task], RECORDS);
-  return { ...summary(task), agent_records: [...gone, ...task.agents.values()], reports };
+  return { ...summary(task, services.config), agent_records: [...gone, ...task.agents.values()], reports };
 };

@@ -10,5 +10,6 @@ export const health: Handler<"health"> = async (services) => ({
   runtime_dir: services.runtime_dir,
   tmux_socket: services.tmux.socket,
   containment: services.containment.report,
-  running: services.registry.agents().filter((agent) => !is_ended(agent.status)).length,
+  running: services.registry.agents().filter((agent) => !is_ended(agent.status) && agent.status !== "queued").length,
+  queued: services.queue.counts().queued,
 });
