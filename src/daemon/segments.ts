@@ -10,7 +10,7 @@ import { type AgentRecord, is_foreign } from "../contract/agent.ts";
 import { is_errno, message_of } from "../contract/errors.ts";
 import { exit_record_path, parts_record_path } from "../contract/paths.ts";
 import { segment_path, segment_role } from "../contract/segments.ts";
-import { read_in_place, remove_in_place } from "../drivers/in-place.ts";
+import { is_out_of_place, read_in_place, remove_in_place } from "../drivers/in-place.ts";
 import type { Services } from "./services.ts";
 
 const LOG_ROLES = ["log_file", "terminal_log"];
@@ -96,7 +96,8 @@ export async function measure_log(
 async function recorded(services: Services, agent: AgentRecord, path: string): Promise<RecordedPart[]> {
   const record = parts_record_path(exit_record_path(services.registry.task_of(agent).dir, agent.id));
   const text = await read_in_place(record).catch((error) => {
-    if (is_errno(error, "ENOENT")) return "";
+    // A record that leads to another place is no word of the host's.
+    if (is_errno(error, "ENOENT") || is_out_of_place(error)) return "";
     throw error;
   });
   const parts = text.split("\n").flatMap((line) => {

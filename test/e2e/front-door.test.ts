@@ -71,7 +71,7 @@ describe("with a daemon", () => {
   });
 
   test("a POST without a body is the empty object; what is no JSON is refused with what to send", async () => {
-    expect(await curl("-X POST", "/v1/gc")).toEqual({ removed: [], deferred: [] });
+    expect(await curl("-X POST", "/v1/gc")).toEqual({ removed: [], deferred: [], items: [] });
     expect(await curl("-X POST -d ''", "/v1/verify")).toMatchObject({ success: true });
     expect(await curl("-X POST -H 'content-type: application/json'", "/v1/gc")).toMatchObject({ removed: [] });
     expect(await curl("-X POST", "/v1/agents")).toMatchObject({ code: "invalid_request", error: /command/ });
