@@ -78,18 +78,27 @@ export class Spares implements SpareHosts {
   }
 
   private async make_missing(): Promise<void> {
-    const services = this.services();
     while (!this.closed && this.ready.length < this.count) {
       const id = new_agent_id("spare", new Date());
       const session = id;
-      const link = await start_host(services, { id, session, spare: true, on_event: () => {} }).catch(async (error) => {
+      // One that dies in between, or does not answer, leaves what a spare leaves.
+      const spare = await this.make(id, session).catch(async (error) => {
         await this.clear(id, [session]);
         throw error;
       });
-      const { host } = await link.hello();
-      const spare = { id, session, link, host };
       this.ready.push(spare);
-      void link.gone.then(() => this.lost(spare));
+      void spare.link.gone.then(() => this.lost(spare));
+    }
+  }
+
+  private async make(id: string, session: string): Promise<Spare> {
+    const link = await start_host(this.services(), { id, session, spare: true, on_event: () => {} });
+    try {
+      const { host } = await link.hello();
+      return { id, session, link, host };
+    } catch (error) {
+      link.close();
+      throw error;
     }
   }
 
