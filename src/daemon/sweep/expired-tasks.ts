@@ -25,7 +25,7 @@ export async function expired_tasks(sweep: Sweep): Promise<void> {
     await sweep.dispose({ what: "expired_task", path: dir, why: "it is of a task that expired" }, () => remove(dir));
   }
   for (const task of registry.tasks.values()) {
-    if (task.store.data.agents.length > 0 || task.journal.count > 0) continue;
+    if (is_in_use(task)) continue;
     // Written at each change of the task, so that it tells when the last agent left.
     const changed = (await list_files(task.dir)).find((one) => one.path === registry_path(task.dir))?.mtime_ms;
     const at_ms = Math.max(Date.parse(task.store.data.created_at) || 0, changed ?? Number.POSITIVE_INFINITY);
@@ -38,6 +38,10 @@ export async function expired_tasks(sweep: Sweep): Promise<void> {
       events.emit({ type: "task_expired", agent_id: null, message: `${task.task_id} was removed: ${why}` });
   }
 }
+
+/** Lines of the journal that are no receipts may be of an agent all the same. */
+const is_in_use = ({ store, agents, journal }: Task) =>
+  store.data.agents.length > 0 || agents.size > 0 || journal.count > 0 || journal.unreadable > 0;
 
 const own_files = (dir: string) => [registry_path(dir), `${registry_path(dir)}.bak`, journal_path(dir)];
 
@@ -59,7 +63,7 @@ async function find_stranger(dir: string): Promise<string | null> {
 /** Nothing is awaited between the look and the forgetting: an agent that is deployed meanwhile keeps its task. */
 async function retire({ services }: Sweep, task: Task): Promise<void> {
   const { registry } = services;
-  if (task.agents.size > 0 || task.journal.count > 0) throw new Error("an agent was deployed into it meanwhile");
+  if (is_in_use(task)) throw new Error("an agent was deployed into it meanwhile");
   registry.forget_task(task);
   services.book.forget(task.task_id);
   const aside = join(dirname(task.dir), `.expired-${task.task_id}`);
