@@ -152,7 +152,8 @@ export async function start_agent(spec: LaunchSpec, options: AgentOptions): Prom
     undo.push(() => remove_groups(cgroups));
     const launched = await launch(spec, terminal, { stdout_path: fifo_path, cgroups, must_join });
     crash_point("host.program_started");
-    await unlink_fifo();
+    // From here on a program runs: nothing but its own end may undo it.
+    await unlink_fifo().catch((error) => notes.push(`its pipe was left behind: ${(error as Error).message}`));
     remove_groups(cgroups.filter((one) => !launched.cgroups.includes(one)));
     const { env: _env, ...remembered } = spec;
     return {
