@@ -57,7 +57,9 @@ export async function start_supervisor() {
   on_clean_up(stop);
   await start();
   tmux_socket = (await call("GET", "/healthz")).tmux_socket;
-  const { task_id } = await call("POST", "/v1/tasks", { description: "benchmark" });
+  // The limits of a task are for fleets that may spiral; these are as many as the benchmark asks for.
+  const limits = { max_agents: 10_000, max_concurrent: 10_000 };
+  const { task_id } = await call("POST", "/v1/tasks", { description: "benchmark", ...limits });
   const task = join(workspace, task_id);
   const system = {
     name: "supervisor",
