@@ -44,7 +44,8 @@ export function facts_to_remember({ process, cgroups }: HostFacts): Partial<Agen
 /** Notes how the daemon stands with a host, and tells of it once when that is bad. */
 export function set_host_state(services: Services, agent: AgentRecord, state: HostState, reason = ""): void {
   const before = services.host_states.get(agent.id);
-  services.host_states.set(agent.id, { state, reason });
+  const since_ms = before?.state === state ? before.since_ms : Date.now();
+  services.host_states.set(agent.id, { state, reason, since_ms });
   if (!is_adverse(state) || before?.state === state) return;
   services.log.warn(
     { agent_id: agent.id, host_state: state, reason },

@@ -64,7 +64,8 @@ export interface Services {
   /** Connections to living hosts, by agent id. */
   hosts: Map<string, HostLink>;
   /** How things stand with each host, by agent id. */
-  host_states: Map<string, { state: HostState; reason: string }>;
+  /** How the daemon stands with each host, why, and since when (ms since the epoch). */
+  host_states: Map<string, { state: HostState; reason: string; since_ms: number }>;
   /** Searches for hosts under way, by agent id; never rejects. */
   searches: Map<string, Promise<void>>;
   /** Finds out what became of an agent's host, and takes the agent up. Here, because an end needs it and it needs ends. */

@@ -101,7 +101,8 @@ async function crash_at(supervisor: TestSupervisor, point: CrashPoint, story: St
       if (agent) await play(supervisor, agent, story);
     }
   }
-  await eventually(`${point} to be reached`, () => existsSync(mark));
+  // The mark is there a moment before its content is.
+  await eventually(`${point} to be reached`, () => existsSync(mark) && readFileSync(mark, "utf8") !== "");
   expect(readFileSync(mark, "utf8")).toBe(point);
   if (!point.startsWith("host.")) {
     await died(point);

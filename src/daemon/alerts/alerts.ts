@@ -40,7 +40,7 @@ export interface AlertSources {
   registry: Registry;
   events: EventLog;
   log: Logger;
-  host_states: ReadonlyMap<string, { state: HostState; reason: string }>;
+  host_states: ReadonlyMap<string, { state: HostState; reason: string; since_ms: number }>;
   ends: ReadonlyMap<string, { waiting_for: unknown }>;
 }
 

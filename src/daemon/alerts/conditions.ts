@@ -15,7 +15,7 @@ export interface Condition {
 export interface Facts {
   now_ms: number;
   agents: readonly AgentRecord[];
-  host_states: ReadonlyMap<string, { state: HostState; reason: string }>;
+  host_states: ReadonlyMap<string, { state: HostState; reason: string; since_ms: number }>;
   /** Ends under way, by agent id; why they wait, or null while an attempt is made. */
   ends: ReadonlyMap<string, string | null>;
   /** Null when nobody could tell: then what was the matter with it still is. */
@@ -25,6 +25,12 @@ export interface Facts {
 
 /** Room that was just made is soon used again: an alert is over only when there is a tenth more than the floor. */
 const DISK_MARGIN = 1.1;
+
+/**
+ * A host that was killed has closed its socket some moments before /proc says that it is gone: until then it looks like one that lives and
+ * cannot be reached. In ms.
+ */
+const DYING_MS = 2_000;
 
 export const key_of = ({ cause, agent_id }: Pick<Condition, "cause" | "agent_id">) => `${cause} ${agent_id ?? ""}`;
 
@@ -74,11 +80,14 @@ function of_agent(agent: AgentRecord, facts: Facts, held: ReadonlySet<string>): 
     if (waits_for !== null || held.has(key_of(condition))) found.push(condition);
   }
   const host = facts.host_states.get(agent_id);
-  if (host && is_adverse(host.state) && !is_ended(agent.status))
-    found.push({
+  if (host && is_adverse(host.state) && !is_ended(agent.status)) {
+    const condition: Condition = {
       cause: "host_silent",
       agent_id,
       message: `its host is ${host.state}: ${host.reason}; the agent goes on, and the host is tried again`,
-    });
+    };
+    const may_be_dying = host.state === "unreachable" && facts.now_ms - host.since_ms < DYING_MS;
+    if (!may_be_dying || held.has(key_of(condition))) found.push(condition);
+  }
   return found;
 }

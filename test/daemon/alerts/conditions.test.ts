@@ -34,10 +34,22 @@ test("an end that waits holds while it is tried again, and is over when it is co
 });
 
 test("a host that does not answer is the matter, unless its agent has ended", () => {
-  const host_states = new Map([[agent.id, { state: "unresponsive" as const, reason: "no answer in 2 s" }]]);
+  const host_states = new Map([
+    [agent.id, { state: "unresponsive" as const, reason: "no answer in 2 s", since_ms: 0 }],
+  ]);
   expect(keys({ host_states })).toEqual([`host_silent ${agent.id}`]);
   expect(keys({ host_states, agents: [{ ...agent, status: "lost" }] })).toEqual([]);
-  expect(keys({ host_states: new Map([[agent.id, { state: "connected" as const, reason: "" }]]) })).toEqual([]);
+  expect(
+    keys({ host_states: new Map([[agent.id, { state: "connected" as const, reason: "", since_ms: 0 }]]) }),
+  ).toEqual([]);
+});
+
+test("a host that cannot be reached is the matter once it had the time to die, and then until it is reached", () => {
+  const key = `host_silent ${agent.id}`;
+  const host_states = new Map([[agent.id, { state: "unreachable" as const, reason: "it lives", since_ms: 10_000 }]]);
+  expect(keys({ host_states, now_ms: 11_999 })).toEqual([]);
+  expect(keys({ host_states, now_ms: 12_000 })).toEqual([key]);
+  expect(keys({ host_states, now_ms: 10_500 }, [key])).toEqual([key]);
 });
 
 test("files that wait are the matter when the end is long ago, and when nobody can read when it was", () => {
