@@ -12,6 +12,9 @@ export const DEFAULT_WORKSPACE = ".agent-workspace";
 /** Says who serves the workspace, and where: `{pid, start_time, boot_id, socket, runtime_dir}`. */
 export const daemon_file = (workspace: string) => join(workspace, "daemon.json");
 
+/** What counts on of tasks that expired and of what was swept. */
+export const ledger_path = (workspace: string) => join(workspace, "totals.json");
+
 export const task_dir = (workspace: string, task_id: string) => join(workspace, task_id);
 export const registry_path = (dir: string) => join(dir, "AGENT_REGISTRY.json");
 /** Ended agents that have left the registry, with their receipts. */

@@ -55,6 +55,10 @@ async function sweep_now(services: Services, kinds: typeof EVERYTHING, dry_run: 
     // One kind that cannot be looked at must not keep the others.
     await kind(sweep).catch((error) => failures.push(error));
   }
+  if (sweep.freed.files > 0)
+    await services.registry.ledger
+      .add_swept(sweep.freed)
+      .catch((error) => services.log.warn({ error: message_of(error) }, "what was swept is on record later"));
   for (const error of failures) services.log.error({ error: message_of(error) }, "a part of a sweep failed");
   if (failures.length > 0) throw failures[0];
   const { removed, deferred, items } = sweep;

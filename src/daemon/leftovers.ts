@@ -16,7 +16,7 @@ import type { Task } from "./registry/registry.ts";
 import type { Services } from "./services.ts";
 import { HOST_FILE } from "./sweep/runtime-files.ts";
 import { somebody_listens } from "./sweep/somebody-listens.ts";
-import { atomic_temp, PROBE } from "./sweep/stale-temporaries.ts";
+import { atomic_temp, is_half_written, PROBE } from "./sweep/stale-temporaries.ts";
 
 /** Sweeps once. Never fails: what cannot be removed is named in the log. Call it before the first write to a registry. */
 export async function sweep_leftovers(services: Services): Promise<void> {
@@ -32,12 +32,12 @@ export async function sweep_leftovers(services: Services): Promise<void> {
   }
 }
 
-/** Temporary files of daemon.json, probes of daemons that are gone. */
+/** Temporary files of the workspace itself, probes of daemons that are gone. */
 async function sweep_workspace(services: Services): Promise<void> {
   const { workspace } = services;
   for (const name of await readdir(workspace)) {
     const probe = PROBE.exec(name);
-    if (atomic_temp("daemon.json").test(name)) await remove(services, join(workspace, name));
+    if (is_half_written(name)) await remove(services, join(workspace, name));
     if (probe && !process_ref_of(Number(probe[1]))) await remove(services, join(workspace, name));
   }
 }

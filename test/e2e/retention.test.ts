@@ -115,6 +115,42 @@ describe("an ended agent", () => {
     await ended();
   });
 
+  test("goes on counting when it has left, when its receipt has expired, when its task has, and after a restart", async () => {
+    const figures = async () => (await one.client.call("get_metrics")).receipts;
+    const [first] = [await ended("delete"), await ended("archive")];
+    const expected = {
+      ...{ agents: 2, clear: 2, deferred: 0, failed: 0 },
+      bytes_logged: 2 * (first.receipt?.cleanup.bytes_logged as number),
+    };
+    const before = await figures();
+    expect(before).toMatchObject(expected);
+    const counts = () => one.client.call("list_tasks");
+    await pass(31 * MINUTE);
+    expect(in_registry()).toEqual([]);
+    expect(await figures()).toEqual(before);
+    await pass(2 * DAY);
+    await pass(MINUTE);
+    await expect(one.client.call("get_agent", { params: { agent: first.id } })).rejects.toThrow(/no agent/);
+    expect(await figures()).toEqual(before);
+    expect(await counts()).toMatchObject([{ agents: { completed: 2 } }]);
+    const { swept } = await one.client.call("get_metrics");
+    // Prompt, log, deploy log and receipt of the archived one.
+    expect(swept).toEqual({ files: 4, bytes: expect.any(Number) });
+    expect(swept.bytes).toBeGreaterThan(200);
+    await one.stop();
+    await one.start();
+    expect(await one.client.call("get_metrics")).toMatchObject({ receipts: before, swept });
+    expect(await counts()).toMatchObject([{ agents: { completed: 2 } }]);
+    await pass(3 * DAY);
+    expect(await counts()).toEqual([]);
+    expect(await figures()).toEqual(before);
+    await one.stop();
+    await one.start();
+    expect(await one.client.call("get_metrics")).toMatchObject({ receipts: before, swept });
+    await ended("delete");
+    expect((await figures()).agents).toBe(3);
+  });
+
   test("whose files were kept is never forgotten, and its files stay", async () => {
     const agent = await ended("keep");
     await ended();

@@ -25,7 +25,7 @@ export function metrics_command(program: Command, context: Context): void {
       const { agents, clear, deferred, failed, bytes_logged, bytes_freed } = answer.receipts;
       print(`\nCounted since ${answer.since}, when this supervisor started.`);
       print(
-        `Receipts on record: ${agents} (${clear} clear, ${deferred} deferred, ${failed} failed), ${pretty_bytes(bytes_logged)} logged, ${pretty_bytes(bytes_freed)} freed.`,
+        `All receipts so far: ${agents} (${clear} clear, ${deferred} deferred, ${failed} failed), ${pretty_bytes(bytes_logged)} logged, ${pretty_bytes(bytes_freed)} freed. Swept later: ${answer.swept.files} files, ${pretty_bytes(answer.swept.bytes)}.`,
       );
     });
 }

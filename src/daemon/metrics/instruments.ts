@@ -51,7 +51,10 @@ export function make_instruments() {
       "Ended agents of whose output nobody can say that all of it is in the log.",
     ),
     bytes_logged: counter("supervisor_logged_bytes_total", "Bytes in the logs of agents that ended."),
-    bytes_freed: counter("supervisor_freed_bytes_total", "Bytes of files that were removed."),
+    bytes_freed: counter(
+      "supervisor_freed_bytes_total",
+      "Bytes of files that were removed, at ends and by the sweeper.",
+    ),
     cleanups: counter(
       "supervisor_cleanups_total",
       "Cleanups: `clear` when all files were dealt with at once, `deferred` when some wait in trash, `failed` when a process survived or a file was not handled.",
@@ -60,6 +63,11 @@ export function make_instruments() {
     released: counter("supervisor_deferred_files_released_total", "Deferred files that were removed later."),
     cleanup: histogram("supervisor_cleanup_duration_seconds", "A whole end, from its beginning to its receipt."),
     step: histogram("supervisor_cleanup_step_duration_seconds", "Each step of an end.", ["step"]),
+    swept: counter(
+      "supervisor_swept_files_total",
+      "Files that the sweeper removed: of expired archives, orphans, halves of writes.",
+      ["what"],
+    ),
     end_failures: counter("supervisor_end_attempts_failed_total", "Ends that began to wait for a new reason."),
     lsof: histogram("supervisor_lsof_duration_seconds", "One run of lsof, by whether its answer could be used.", [
       "result",

@@ -1,5 +1,4 @@
 /** The figures: counted as things happen, which costs an addition each; what can be looked at is looked at when somebody asks. */
-import type { AgentRecord } from "../../contract/agent.ts";
 import type { Alert, AlertCause } from "../../contract/alert.ts";
 import type { MetricsAnswer } from "../../contract/metrics.ts";
 import type { SupervisorEvent } from "../../contract/operations/supervisor.ts";
@@ -7,7 +6,9 @@ import type { Receipt, Verdict } from "../../contract/receipt.ts";
 import { agent_status, is_ended } from "../../contract/status.ts";
 import type { DeliveryResult } from "../alerts/delivery.ts";
 import { disk_space } from "../disk-space.ts";
+import { sum_receipts } from "../registry/count-agents.ts";
 import type { Registry } from "../registry/registry.ts";
+import { add_receipts, result_of } from "../registry/sums.ts";
 import { VERSION } from "../version.ts";
 import { HostMemory } from "./host-memory.ts";
 import { make_instruments } from "./instruments.ts";
@@ -56,6 +57,12 @@ export class Metrics {
     this.instruments.bytes_freed.inc(bytes);
   }
 
+  /** The sweeper removed files that no receipt counts as freed. */
+  swept(what: string, files: number, bytes: number): void {
+    this.instruments.swept.inc({ what }, files);
+    this.instruments.bytes_freed.inc(bytes);
+  }
+
   readonly lsof_ran = (ms: number, ok: boolean): void =>
     this.instruments.lsof.observe({ result: ok ? "answered" : "no_answer" }, ms / 1000);
 
@@ -80,11 +87,10 @@ export class Metrics {
     await this.collect();
     const all = await this.instruments.register.getMetricsAsJSON();
     const wanted = all.filter(({ name }) => everything || name.startsWith("supervisor_"));
-    return {
-      since: this.since,
-      metrics: wanted.map(as_answer),
-      receipts: sum_receipts(this.services().registry.agents()),
-    };
+    const { tasks, ledger } = this.services().registry;
+    const receipts = ledger.expired();
+    for (const task of tasks.values()) add_receipts(receipts, sum_receipts(task));
+    return { since: this.since, metrics: wanted.map(as_answer), receipts, swept: ledger.swept };
   }
 
   /** Names, types, labels and help of all of them. */
@@ -148,9 +154,6 @@ export class Metrics {
   }
 }
 
-const result_of = ({ files_failed, survivors, files_deferred }: Receipt["cleanup"]) =>
-  files_failed.length + survivors.length > 0 ? "failed" : files_deferred.length > 0 ? "deferred" : "clear";
-
 interface Read {
   name: string;
   help: string;
@@ -183,17 +186,4 @@ function as_answer(read: unknown): MetricsAnswer["metrics"][number] {
     type: kind,
     values: [...told.values()].map((one) => ({ ...one, value: one.count > 0 ? one.sum / one.count : 0 })),
   };
-}
-
-/** What the receipts in the registries say together, also of daemons before this one. */
-function sum_receipts(agents: readonly AgentRecord[]): MetricsAnswer["receipts"] {
-  const sum = { agents: 0, clear: 0, deferred: 0, failed: 0, bytes_logged: 0, bytes_freed: 0 };
-  for (const { receipt } of agents) {
-    if (!receipt) continue;
-    sum.agents += 1;
-    sum[result_of(receipt.cleanup)] += 1;
-    sum.bytes_logged += receipt.cleanup.bytes_logged;
-    sum.bytes_freed += receipt.cleanup.bytes_freed;
-  }
-  return sum;
 }

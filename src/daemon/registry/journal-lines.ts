@@ -1,6 +1,8 @@
 /** The lines of a receipts journal: what is known of each, and how those that stay are copied. */
 import type { FileHandle } from "node:fs/promises";
+import { z } from "zod";
 import { type AgentRecord, agent_record } from "../../contract/agent.ts";
+import { type Counted, counted, type Sums, sums } from "./sums.ts";
 
 const BLOCK_BYTES = 256 * 1024;
 
@@ -11,11 +13,10 @@ export interface Span {
 }
 
 /** What is known of an agent in the journal without reading it. */
-export interface Entry extends Span {
+export interface Entry extends Span, Counted {
   id: string;
   /** Who deployed it: its own children may live on. */
   parent: string;
-  status: string;
   /** By the wall clock, in ms; infinite when nobody knows. */
   ended_ms: number;
   /** It may have files in the archive. */
@@ -24,16 +25,13 @@ export interface Entry extends Span {
   kept: boolean;
 }
 
-export function entry_of(
-  { id, parent, status, receipt, ended_at }: AgentRecord,
-  offset: number,
-  length: number,
-): Entry {
+export function entry_of(agent: AgentRecord, offset: number, length: number): Entry {
+  const { id, parent, receipt, ended_at } = agent;
   const cleanup = receipt?.cleanup;
   return {
+    ...counted(agent),
     id,
     parent,
-    status,
     ended_ms: time_of(ended_at ?? receipt?.ended_at),
     offset,
     length,
@@ -49,9 +47,17 @@ function time_of(text: string | undefined): number {
 }
 
 /** The record that a line is, or null. */
-export function to_record(line: string): AgentRecord | null {
+export const to_record = (line: string): AgentRecord | null => parse(agent_record, line);
+
+const sums_line = z.strictObject({ forgotten: sums });
+/** What the agents add up to that are not in the journal any more, if the line says that, or null. */
+export const to_sums = (line: string): Sums | null => parse(sums_line, line)?.forgotten ?? null;
+/** Such a line, with its end. */
+export const line_of_sums = (forgotten: Sums): string => `${JSON.stringify({ forgotten })}\n`;
+
+function parse<T>(schema: z.ZodType<T>, line: string): T | null {
   try {
-    const parsed = agent_record.safeParse(JSON.parse(line));
+    const parsed = schema.safeParse(JSON.parse(line));
     return parsed.success ? parsed.data : null;
   } catch (error) {
     if (error instanceof SyntaxError) return null;
@@ -67,16 +73,18 @@ export interface Copied {
 }
 
 /**
- * Copies lines in the order of the file, each with an end: of agents, and such as are no records. Null when one is not where it should be, or
- * an entry's is not of its agent; the copy is then worth nothing.
+ * Copies lines in the order of the file, each with an end: of agents, and such as are no records. `head` goes before them. Null when one is not
+ * where it should be, or an entry's is not of its agent; the copy is then worth nothing.
  */
 export async function copy_lines(
   from: FileHandle,
   to: FileHandle,
   entries: readonly Entry[],
   strange: readonly Span[],
+  head: string,
 ): Promise<Copied | null> {
-  const copied: Copied = { entries: [], strange: [], size: 0 };
+  const copied: Copied = { entries: [], strange: [], size: Buffer.byteLength(head) };
+  await to.appendFile(head);
   const lines = [
     ...entries.map((entry) => ({ entry, span: entry })),
     ...strange.map((span) => ({ entry: null, span })),

@@ -15,14 +15,17 @@ import { is_errno } from "../../contract/errors.ts";
 import { in_directory, open_in_place, remove_in_place } from "../../drivers/in-place.ts";
 import { crash_point } from "../../faults/crash-point.ts";
 import { Lane, no_answer, within } from "../patience.ts";
-import { copy_lines, type Entry, entry_of, type Span, to_record } from "./journal-lines.ts";
-import { scan_lines } from "./scan-lines.ts";
+import { copy_lines, type Entry, entry_of, line_of_sums, type Span, to_record, to_sums } from "./journal-lines.ts";
+import { type Scanned, scan_lines } from "./scan-lines.ts";
+import { add_agent, add_sums, no_sums, type Sums } from "./sums.ts";
 
 export class Journal {
   private index = new Map<string, Entry>();
   /** Where lines are that are no record; neighbours are one span. */
   private strange: Span[] = [];
   private strange_lines = 0;
+  /** Of everybody who ever left, forgotten or not. */
+  private all = no_sums();
   /** The last line is whole and has no end. */
   private open_end = false;
   /** The file's size as we left it; another one means that somebody, or a write that failed, changed it. */
@@ -61,6 +64,11 @@ export class Journal {
     return this.index.size;
   }
 
+  /** What all who ever left add up to, also those that are forgotten. */
+  get sums(): Readonly<Sums> {
+    return this.all;
+  }
+
   /** How many lines are no record: whose they were nobody can tell. */
   get unreadable(): number {
     return this.strange_lines;
@@ -95,7 +103,9 @@ export class Journal {
           this.open_end = false;
           for (const [number, agent] of fresh.entries()) {
             const length = Buffer.byteLength(lines[number] as string) - 1;
-            this.index.set(agent.id, entry_of(agent, this.size, length));
+            const entry = entry_of(agent, this.size, length);
+            this.index.set(agent.id, entry);
+            add_agent(this.all, entry);
             this.size += length + 1;
           }
         } finally {
@@ -141,10 +151,20 @@ export class Journal {
   forget(ids: readonly string[]): Promise<void> {
     return this.lane.in_turn(async () => {
       for (const id of ids) this.index.delete(id);
-      const wanted = [...this.index.values(), ...this.strange].reduce((sum, one) => sum + one.length + 1, 0);
+      const lines = [...this.index.values(), ...this.strange].reduce((sum, one) => sum + one.length + 1, 0);
+      const wanted = lines + Buffer.byteLength(this.head());
       if (this.size - wanted < this.size / 2 || this.size === 0) return;
       await this.rewrite(ids);
     });
+  }
+
+  /** The first line of a journal from which somebody was forgotten: what the forgotten add up to. */
+  private head(): string {
+    const forgotten = structuredClone(this.all);
+    for (const one of this.index.values()) add_agent(forgotten, one, -1);
+    const { by_status } = forgotten;
+    for (const status of Object.keys(by_status)) if (by_status[status] === 0) delete by_status[status];
+    return Object.keys(by_status).length > 0 ? line_of_sums(forgotten) : "";
   }
 
   /** The lines that are wanted, beside; then in its place. A crash leaves the one or the other, and a line that is not where it was the old one. */
@@ -179,7 +199,7 @@ export class Journal {
   private async copy(from: FileHandle, beside: string) {
     const to = await open(beside, "wx", 0o600);
     try {
-      const copied = await copy_lines(from, to, [...this.index.values()], this.strange);
+      const copied = await copy_lines(from, to, [...this.index.values()], this.strange, this.head());
       if (!copied) {
         await this.read_index(from);
         throw new Error(
@@ -196,26 +216,32 @@ export class Journal {
   /** What is known stays as it is when the file cannot be read to its end. */
   private async read_index(file: FileHandle): Promise<void> {
     const index = new Map<string, Entry>();
+    const all = no_sums();
     const strange: Span[] = [];
     let strange_lines = 0;
-    const tail = await scan_lines(file, ({ text, offset, length }) => {
+    /** False for a line that is neither a record nor sums. */
+    const take = ({ text, offset, length }: Scanned): boolean => {
       const agent = to_record(text);
-      if (agent) {
-        index.set(agent.id, entry_of(agent, offset, length));
-        return;
-      }
+      if (agent) index.set(agent.id, entry_of(agent, offset, length));
+      const forgotten = agent ? null : to_sums(text);
+      if (forgotten) add_sums(all, forgotten);
+      return agent !== null || forgotten !== null;
+    };
+    const tail = await scan_lines(file, (line) => {
+      if (take(line)) return;
       strange_lines += 1;
       const last = strange.at(-1);
-      if (last && last.offset + last.length + 1 === offset) last.length += length + 1;
-      else strange.push({ offset, length });
+      if (last && last.offset + last.length + 1 === line.offset) last.length += line.length + 1;
+      else strange.push({ offset: line.offset, length: line.length });
     });
-    const agent = to_record(tail.text);
-    if (agent) index.set(agent.id, entry_of(agent, tail.offset, tail.length));
+    const whole = take(tail);
+    for (const entry of index.values()) add_agent(all, entry);
     this.index = index;
+    this.all = all;
     this.strange = strange;
     this.strange_lines = strange_lines;
-    this.open_end = agent !== null;
-    this.size = tail.offset + (agent ? tail.length : 0);
+    this.open_end = whole;
+    this.size = tail.offset + (whole ? tail.length : 0);
     if (strange_lines > 0)
       this.warn(`${this.path}: ${strange_lines} lines are no receipts; they are left where they are`);
   }

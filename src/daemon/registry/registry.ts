@@ -9,6 +9,7 @@ import { agent_status, is_ended, type LifecycleEvent, next_status } from "../../
 import { crash_point } from "../../faults/crash-point.ts";
 import { Lane, no_answer, within } from "../patience.ts";
 import { Journal } from "./journal.ts";
+import { Ledger } from "./ledger.ts";
 import { is_taken, look_up } from "./look-up.ts";
 import { recover_agents } from "./recover.ts";
 import { RegistryStore } from "./store.ts";
@@ -29,6 +30,8 @@ const NOTES_MS = 250;
 const WARNINGS_KEPT = 100;
 
 export class Registry {
+  /** What counts on when its records are gone. */
+  readonly ledger: Ledger;
   private readonly noted = new Map<RegistryStore, NodeJS.Timeout>();
   readonly tasks = new Map<string, Task>();
   /** Tasks whose registry was left alone, with the reason. Nothing of theirs may be written. */
@@ -51,7 +54,9 @@ export class Registry {
     readonly workspace: string,
     /** Told when a write that nobody waits for failed. */
     private readonly on_failed_note: (error: unknown) => void = () => undefined,
-  ) {}
+  ) {
+    this.ledger = new Ledger(workspace, (task_id) => this.tasks.has(task_id));
+  }
 
   private readonly warn = (text: string): void => {
     this.warnings.push(text);
@@ -64,6 +69,7 @@ export class Registry {
    * else is on disk; one that must be left alone is named in `warnings` and in `left_alone`.
    */
   async load(): Promise<void> {
+    await this.ledger.load(this.warn);
     for (const entry of await readdir(this.workspace, { withFileTypes: true })) {
       if (!TASK_ID_PATTERN.test(entry.name)) continue;
       try {

@@ -14,7 +14,9 @@ export async function departing_agents(sweep: Sweep): Promise<void> {
       const too_old = services.ages.age_of(Date.parse(agent.ended_at ?? "")) >= ended_minutes * 60_000;
       if (!too_many && !too_old) continue;
       const why = `it ended ${too_old ? `more than ${ended_minutes} minutes ago` : "and is not among the last ones"}; its record moves to ${task.journal.path}`;
-      await sweep.dispose({ what: "ended_agent", path: agent.id, why }, () => leave(services, task, [agent]), "move");
+      await sweep.dispose({ what: "ended_agent", path: agent.id, why }, () => leave(services, task, [agent]), {
+        action: "move",
+      });
     }
   }
 }

@@ -55,7 +55,9 @@ export async function expired_archives(sweep: Sweep): Promise<void> {
     const found = { what: "expired_archive", path: path_of(one.unit), why: one.why } as const;
     const reason = one.unit.files.map((file) => held.get(file.path) ?? null).find((text) => text !== null);
     if (reason) sweep.wait({ ...found, why: `${one.why}; ${reason}` });
-    else if (await sweep.dispose(found, () => remove(one.unit))) {
+    else if (
+      await sweep.dispose(found, () => remove(one.unit), { files: one.unit.files.length, bytes: one.unit.bytes })
+    ) {
       gone.push(one);
       sweep.archived.delete(`${one.unit.task.task_id}/${one.unit.id}`);
     }

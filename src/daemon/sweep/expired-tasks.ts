@@ -8,6 +8,7 @@ import { basename, dirname, join } from "node:path";
 import { is_errno } from "../../contract/errors.ts";
 import { journal_path, registry_path, task_folders } from "../../contract/paths.ts";
 import { in_directory, remove_in_place } from "../../drivers/in-place.ts";
+import { sum_receipts } from "../registry/count-agents.ts";
 import type { Task } from "../registry/registry.ts";
 import { list_files } from "./list-files.ts";
 import type { Sweep } from "./sweep.ts";
@@ -63,6 +64,7 @@ async function find_stranger(dir: string): Promise<string | null> {
 /** Nothing is awaited between the look and the forgetting: an agent that is deployed meanwhile keeps its task. */
 async function retire({ services }: Sweep, task: Task): Promise<void> {
   const { registry } = services;
+  await registry.ledger.retire(task.task_id, sum_receipts(task));
   if (is_in_use(task)) throw new Error("an agent was deployed into it meanwhile");
   registry.forget_task(task);
   services.book.forget(task.task_id);

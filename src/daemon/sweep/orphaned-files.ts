@@ -35,7 +35,7 @@ export async function orphaned_files(sweep: Sweep): Promise<void> {
   for (const { file, found } of orphans) {
     const reason = held.get(file.path);
     if (reason) sweep.wait({ ...found, why: `${found.why}; ${reason}` });
-    else await sweep.dispose(found, () => remove_in_place(file.path));
+    else await sweep.dispose(found, () => remove_in_place(file.path), { files: 1, bytes: file.bytes });
   }
 }
 

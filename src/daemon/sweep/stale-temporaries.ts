@@ -1,6 +1,6 @@
 /** Halves of writes that never came to their end, in the workspace and in its tasks. One that is being written is young, or held. */
 import { basename } from "node:path";
-import { archive_dir, exits_dir, journal_path, registry_path } from "../../contract/paths.ts";
+import { archive_dir, daemon_file, exits_dir, journal_path, ledger_path, registry_path } from "../../contract/paths.ts";
 import { remove_in_place } from "../../drivers/in-place.ts";
 import { process_ref_of } from "../../drivers/procfs.ts";
 import { is_unfinished } from "../ending/end.ts";
@@ -10,6 +10,9 @@ import type { Garbage, Sweep } from "./sweep.ts";
 
 /** What is written beside a file before it is renamed: by this version, and by the one before (write-file-atomic: a number). */
 export const atomic_temp = (name: string) => new RegExp(`^${name.replaceAll(".", "\\.")}(?:\\.bak)?\\.(?:new|\\d+)$`);
+/** Half of a write to the workspace's own files. */
+export const is_half_written = (name: string) =>
+  [daemon_file(""), ledger_path("")].some((path) => atomic_temp(basename(path)).test(name));
 /** What a daemon writes at its start to see that it can. */
 export const PROBE = /^\.write-probe-(\d+)$/;
 
@@ -20,7 +23,7 @@ export async function stale_temporaries(sweep: Sweep): Promise<void> {
     stale.push(...(await list_files(dir)).filter((one) => one.plain && fits(one.name)));
   await take(workspace, (name) => {
     const probe = PROBE.exec(name)?.[1];
-    return atomic_temp("daemon.json").test(name) || (probe !== undefined && !process_ref_of(Number(probe)));
+    return is_half_written(name) || (probe !== undefined && !process_ref_of(Number(probe)));
   });
   for (const task of registry.tasks.values()) {
     const own = [registry_path(task.dir), journal_path(task.dir)].map((path) => atomic_temp(basename(path)));
@@ -49,6 +52,6 @@ export async function stale_temporaries(sweep: Sweep): Promise<void> {
   for (const file of settled) {
     const reason = held.get(file.path);
     if (reason) sweep.wait({ ...found(file), why: `${found(file).why}; ${reason}` });
-    else await sweep.dispose(found(file), () => remove_in_place(file.path));
+    else await sweep.dispose(found(file), () => remove_in_place(file.path), { files: 1, bytes: file.bytes });
   }
 }

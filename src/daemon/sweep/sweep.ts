@@ -17,6 +17,8 @@ export class Sweep {
   /** Of deferred removals alone, as before there was anything else. */
   readonly removed: string[] = [];
   readonly deferred: Deferred[] = [];
+  /** What was removed, but deferred files, which the receipts of their agents count. */
+  readonly freed = { files: 0, bytes: 0 };
   /** Agents that still have archived files, by `<task id>/<agent id>`. */
   readonly archived = new Set<string>();
 
@@ -25,8 +27,12 @@ export class Sweep {
     readonly dry_run: boolean,
   ) {}
 
-  /** Does `work`, or only says that it would be done. True when it was done. A failure is told, and stops nothing else. */
-  async dispose(found: Garbage, work: () => Promise<void>, action: "remove" | "move" = "remove"): Promise<boolean> {
+  /** Does `work`, or only says that it would be done. True when it was done. A failure is told, and stops nothing else. `files`, `bytes`: what it frees. */
+  async dispose(
+    found: Garbage,
+    work: () => Promise<void>,
+    { action = "remove", files = 0, bytes = 0 }: { action?: "remove" | "move"; files?: number; bytes?: number } = {},
+  ): Promise<boolean> {
     if (this.dry_run) {
       this.items.push({ ...found, action, result: "dry_run", error: null });
       return false;
@@ -34,6 +40,9 @@ export class Sweep {
     try {
       await work();
       this.items.push({ ...found, action, result: "done", error: null });
+      if (files > 0) this.services.metrics.swept(found.what, files, bytes);
+      this.freed.files += files;
+      this.freed.bytes += bytes;
       this.services.log.info({ ...found }, "the sweeper tidied up");
       return true;
     } catch (error) {

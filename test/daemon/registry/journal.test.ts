@@ -39,6 +39,9 @@ const agent = (number: number, prompt = ""): AgentRecord =>
   });
 const ids = (journal: Journal) => [...journal.entries()].map((one) => one.id);
 const lines = () => readFileSync(path, "utf8").split("\n").filter(Boolean);
+const SUMS = '{"forgotten":';
+/** The lines that are not what forgotten agents add up to. */
+const kept_lines = () => lines().filter((line) => !line.startsWith(SUMS));
 
 describe("a journal", () => {
   test("gives back what was appended, also after a restart, and holds no descriptor", async () => {
@@ -96,7 +99,8 @@ describe("a journal", () => {
     const full = journal.bytes;
     for (const one of all.slice(0, 90)) {
       await journal.forget([one.id]);
-      const wanted = [...journal.entries()].reduce((sum, entry) => sum + entry.length + 1, 0);
+      const sums = lines().filter((line) => line.startsWith(SUMS));
+      const wanted = [...journal.entries()].reduce((sum, entry) => sum + entry.length + 1, 200 * sums.length);
       expect(readFileSync(path).length).toBe(journal.bytes);
       expect(journal.bytes).toBeLessThanOrEqual(2 * wanted);
     }
@@ -128,7 +132,7 @@ describe("a journal", () => {
     expect(readFileSync(path, "utf8")).toBe(changed);
     expect(readdirSync(dir)).toEqual(["receipts.jsonl"]);
     await journal.forget([agent(3).id]);
-    expect(readFileSync(path, "utf8")).toBe(`${two}\n${one}\n`);
+    expect(kept_lines()).toEqual([two, one]);
     expect(await journal.read(agent(1).id)).toEqual(agent(1));
   });
 
@@ -139,12 +143,61 @@ describe("a journal", () => {
     await journal.append([agent(3)]);
     expect(journal.unreadable).toBe(2);
     await journal.forget([agent(2).id]);
-    expect(lines()).toEqual([JSON.stringify(agent(1)), "of another version", "bit rot", JSON.stringify(agent(3))]);
+    expect(kept_lines()).toEqual([JSON.stringify(agent(1)), "of another version", "bit rot", JSON.stringify(agent(3))]);
     for (const one of [journal, await load()]) {
       expect(one.unreadable).toBe(2);
       expect(one.bytes).toBe(readFileSync(path).length);
       expect(await one.read(agent(3).id)).toEqual(agent(3));
     }
+  });
+
+  test("counts whom it forgot, in one line, however often it is written anew and read again", async () => {
+    const journal = await load();
+    const receipt = (bytes: number) => ({
+      success: true,
+      agent_id: "x",
+      tmux_session: null,
+      session_killed: true,
+      reason: "",
+      status: "completed" as const,
+      cause: "exited" as const,
+      exit: { code: 0, signal: null, at: null },
+      signals: [],
+      ended_at: "",
+      amended_at: null,
+      notes: [],
+      cleanup: {
+        ...{ files_deleted: [], files_archived: [], files_kept: [], files_deferred: [], files_failed: [] },
+        ...{ bytes_freed: bytes, bytes_logged: 2 * bytes, bytes_read: 2 * bytes, handles: "clear" as const },
+        ...{ processes_ended: [], survivors: [], duration_ms: {} },
+      },
+    });
+    const all = Array.from({ length: 20 }, (_, number) =>
+      agent_record.parse({ ...agent(number + 1), receipt: receipt(number + 1) }),
+    );
+    await journal.append(all.slice(0, 19));
+    const total = (bytes: number, agents: number) => ({
+      by_status: { completed: agents },
+      receipts: { agents, clear: agents, deferred: 0, failed: 0, bytes_logged: 2 * bytes, bytes_freed: bytes },
+    });
+    expect(journal.sums).toEqual(total(190, 19));
+    for (const one of all.slice(0, 18)) {
+      await journal.forget([one.id]);
+      expect(journal.sums).toEqual(total(190, 19));
+      expect((await load()).sums).toEqual(total(190, 19));
+    }
+    expect(lines().filter((line) => line.startsWith(SUMS))).toHaveLength(1);
+    // Read again because somebody wrote into it, and as the last line, without its end.
+    appendFileSync(path, "bit rot\n");
+    await journal.append(all.slice(19));
+    expect(journal.sums).toEqual(total(210, 20));
+    await journal.forget(all.map(({ id }) => id));
+    writeFileSync(path, lines().filter((line) => line.startsWith(SUMS))[0] as string);
+    const again = await load();
+    expect(again.sums).toEqual(total(210, 20));
+    await again.append([agent(21)]);
+    expect((await load()).sums.by_status).toEqual({ completed: 21 });
+    expect(again.count).toBe(1);
   });
 
   test("syncs what an earlier call wrote and could not sync, and its name", async () => {
