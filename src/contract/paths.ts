@@ -37,6 +37,11 @@ export const task_folders = (dir: string) => [
   ...["logs", "progress", "findings", "archive", "trash", "exits"].map((name) => join(dir, name)),
 ];
 
+/** The trash of a folder from which nothing can be renamed into the task's, because it is a mount of its own. Made when it is needed. */
+export const own_trash_dir = (folder: string) => join(folder, ".trash");
+/** Everywhere files of a task may be set aside. */
+export const trash_dirs = (dir: string) => [trash_dir(dir), ...task_folders(dir).map(own_trash_dir)];
+
 /** The files of an agent, by role, in the order in which they are removed. */
 export function tracked_files_of(
   dir: string,

@@ -6,9 +6,9 @@
 import { lstat, readdir, rm } from "node:fs/promises";
 import { basename, join } from "node:path";
 import type { AgentRecord } from "../contract/agent.ts";
-import { message_of } from "../contract/errors.ts";
+import { is_errno, message_of } from "../contract/errors.ts";
 import { short_agent_id } from "../contract/ids.ts";
-import { archive_dir, exit_record_path, exits_dir, registry_path, trash_dir } from "../contract/paths.ts";
+import { archive_dir, exit_record_path, exits_dir, registry_path, trash_dirs } from "../contract/paths.ts";
 import { process_ref_of } from "../drivers/procfs.ts";
 import { unfinished_archive } from "./ending/archive.ts";
 import { is_unfinished } from "./ending/end.ts";
@@ -74,7 +74,8 @@ async function sweep_task(services: Services, task: Task): Promise<void> {
   const copies = new Set(agents.flatMap((agent) => unfinished_archives(task, agent)));
   for (const path of await paths_in(archive_dir(task.dir))) if (copies.has(path)) await remove(services, path);
   const awaited = new Set(agents.flatMap((agent) => in_trash(task, agent)));
-  for (const path of await paths_in(trash_dir(task.dir)))
+  const aside = (await Promise.all(trash_dirs(task.dir).map(paths_in))).flat();
+  for (const path of aside)
     if (!awaited.has(path))
       services.log.warn({ path }, "nobody can tell whose this file in trash is; it is left alone");
 }
@@ -90,14 +91,19 @@ function unfinished_archives(task: Task, agent: AgentRecord): string[] {
 /** Where an agent's files may be in trash: on the list of its end, or moved there just before the list was written. */
 function in_trash(task: Task, agent: AgentRecord): string[] {
   const listed = (agent.ending?.set_aside ?? []).map((file) => file.trash_path);
-  const moved = Object.values(agent.tracked_files).map((path) => join(trash_dir(task.dir), basename(path)));
+  const moved = Object.values(agent.tracked_files).flatMap((path) =>
+    trash_dirs(task.dir).map((dir) => join(dir, basename(path))),
+  );
   return is_unfinished(agent) ? [...listed, ...moved] : listed;
 }
 
 async function names_in(dir: string): Promise<string[]> {
-  const facts = await lstat(dir);
+  const facts = await lstat(dir).catch((error) => {
+    if (is_errno(error, "ENOENT")) return null;
+    throw error;
+  });
   // A link in a folder's place leads to somebody else's files.
-  return facts.isDirectory() ? readdir(dir) : [];
+  return facts?.isDirectory() ? readdir(dir) : [];
 }
 
 const paths_in = async (dir: string) => (await names_in(dir)).map((name) => join(dir, name));

@@ -5,6 +5,7 @@ import {
   openSync,
   readdirSync,
   readFileSync,
+  rmSync,
   symlinkSync,
   writeFileSync,
 } from "node:fs";
@@ -151,7 +152,7 @@ describe("an ended agent", () => {
     expect((await figures()).agents).toBe(3);
   });
 
-  test("whose files were kept is never forgotten, and its files stay", async () => {
+  test("whose files were kept is not forgotten while one of them is there, and its files stay", async () => {
     const agent = await ended("keep");
     await ended();
     await pass(30 * DAY);
@@ -161,6 +162,34 @@ describe("an ended agent", () => {
     expect((await one.client.call("get_output", { params: { agent: agent.id }, query: { tail: 1 } })).lines).toEqual([
       "100",
     ]);
+    // A person takes them away, one after the other.
+    const [first, ...others] = agent.receipt?.cleanup.files_kept ?? [];
+    expect(others).toHaveLength(2);
+    for (const path of others) rmSync(path);
+    await pass(MINUTE);
+    expect(await one.client.call("get_agent", { params: { agent: agent.id } })).toMatchObject({ id: agent.id });
+    rmSync(first as string);
+    await pass(MINUTE);
+    await expect(one.client.call("get_agent", { params: { agent: agent.id } })).rejects.toMatchObject({
+      code: "agent_not_found",
+    });
+  });
+
+  test("of whose folder a mount was made leaves no trash there: what nobody knows is swept, and the task goes all the same", async () => {
+    const agent = await ended("delete");
+    const trash = join(dir_of(agent), "logs", ".trash");
+    mkdirSync(trash);
+    const strays = ["gone-000000-abcdef_stream.jsonl", "gone-000000-abcdef_stream.jsonl.1"].map((name) =>
+      join(trash, name),
+    );
+    for (const path of strays) writeFileSync(path, "x");
+    await pass(31 * MINUTE);
+    for (const path of strays)
+      expect(about(await sweep(true), path), path).toMatchObject([{ what: "orphaned_file", action: "wait" }]);
+    await pass(2 * DAY);
+    expect(readdirSync(trash)).toEqual([]);
+    await pass(3 * DAY);
+    expect(existsSync(dir_of(agent))).toBe(false);
   });
 });
 

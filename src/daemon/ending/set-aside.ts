@@ -6,7 +6,7 @@ import { lstat, mkdir, realpath, rename } from "node:fs/promises";
 import { basename, dirname, join, sep } from "node:path";
 import type { AgentRecord, Ending, SetAsideFile } from "../../contract/agent.ts";
 import { is_errno, message_of } from "../../contract/errors.ts";
-import { trash_dir } from "../../contract/paths.ts";
+import { own_trash_dir, trash_dir } from "../../contract/paths.ts";
 import { in_directory } from "../../drivers/in-place.ts";
 import { crash_point } from "../../faults/crash-point.ts";
 
@@ -48,7 +48,7 @@ async function move(dir: string, role: string, path: string, list: SetAsideFile[
  * Where a file goes that cannot be renamed into trash, because its directory, or trash, is a mount of its own (rename(2), EXDEV). A copy would
  * take room, and lose what a holder still writes: so it goes into a trash on its own file system.
  */
-const beside = (path: string) => join(dirname(path), ".trash", basename(path));
+const beside = (path: string) => join(own_trash_dir(dirname(path)), basename(path));
 
 async function rename_to_one_of(
   path: string,

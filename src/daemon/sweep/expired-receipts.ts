@@ -1,9 +1,11 @@
 /**
  * Receipts in the journals that are too old, or too much, the oldest first. After the archives: a receipt is kept as long as there is anything
  * of its agent, except that the size of all journals has a bound of its own (an archive has its receipt beside it). An agent whose files were
- * kept in place, or left alone, is never forgotten: nobody could tell whose they are. Nor is one while somebody lives whom it deployed, itself or
+ * kept in place, or left alone, is not forgotten while one of them is there: nobody could tell whose they are. Nor is one while somebody lives whom it deployed, itself or
  * by others: `kill --tree` finds the living by the dead between.
  */
+import { lstat } from "node:fs/promises";
+import { is_errno } from "../../contract/errors.ts";
 import { is_ended } from "../../contract/status.ts";
 import type { Entry } from "../registry/journal-lines.ts";
 import type { Task } from "../registry/registry.ts";
@@ -11,6 +13,25 @@ import { ancestors_of } from "../tree.ts";
 import type { Sweep } from "./sweep.ts";
 
 const DAY_MS = 86_400_000;
+
+/** False only when the system says of each file that it is not there. Asked once a sweep for those that are old, so that many kept agents cost little. */
+async function may_have_files(sweep: Sweep, task: Task, { id, ended_ms }: Entry): Promise<boolean> {
+  const { registry, config, ages } = sweep.services;
+  if (ages.age_of(ended_ms) < config.retention.days * DAY_MS) return true;
+  const cleanup = (await registry.record_of(task, id))?.receipt?.cleanup;
+  if (!cleanup) return true;
+  const paths = [...cleanup.files_kept, ...cleanup.files_failed.map(({ path }) => path)];
+  return (await Promise.all(paths.map(may_be_there))).includes(true);
+}
+
+async function may_be_there(path: string): Promise<boolean> {
+  try {
+    await lstat(path);
+    return true;
+  } catch (error) {
+    return !is_errno(error, "ENOENT", "ENOTDIR");
+  }
+}
 
 export async function expired_receipts(sweep: Sweep): Promise<void> {
   const { registry, config, ages } = sweep.services;
@@ -26,7 +47,7 @@ export async function expired_receipts(sweep: Sweep): Promise<void> {
   let total = all.reduce((sum, { entry }) => sum + entry.length + 1, 0);
   const expired = new Map<Task, { old: Entry[]; excess: Entry[] }>();
   for (const { task, entry } of all.sort((a, b) => a.entry.ended_ms - b.entry.ended_ms)) {
-    if (entry.kept || needed.has(entry.id)) continue;
+    if (needed.has(entry.id) || (entry.kept && (await may_have_files(sweep, task, entry)))) continue;
     const lists = expired.get(task) ?? { old: [], excess: [] };
     const found = { what: "expired_receipts", path: `${task.journal.path}#${entry.id}`, why: "" } as const;
     if (total > receipts_max_bytes) lists.excess.push(entry);

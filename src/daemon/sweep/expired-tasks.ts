@@ -6,7 +6,7 @@
 import { readdir, rename, rmdir } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { is_errno } from "../../contract/errors.ts";
-import { journal_path, registry_path, task_folders } from "../../contract/paths.ts";
+import { journal_path, own_trash_dir, registry_path, task_folders } from "../../contract/paths.ts";
 import { in_directory, remove_in_place } from "../../drivers/in-place.ts";
 import { sum_receipts } from "../registry/count-agents.ts";
 import type { Task } from "../registry/registry.ts";
@@ -44,11 +44,13 @@ export async function expired_tasks(sweep: Sweep): Promise<void> {
 const is_in_use = ({ store, agents, journal }: Task) =>
   store.data.agents.length > 0 || agents.size > 0 || journal.count > 0 || journal.unreadable > 0;
 
+/** Folders that the supervisor makes in a task, those first that others stand in. */
+const own_folders = (dir: string) => [...task_folders(dir), ...task_folders(dir).map(own_trash_dir)];
 const own_files = (dir: string) => [registry_path(dir), `${registry_path(dir)}.bak`, journal_path(dir)];
 
 /** Something in the task's directory that is not the supervisor's own, or null. */
 async function find_stranger(dir: string): Promise<string | null> {
-  const folders = task_folders(dir);
+  const folders = own_folders(dir);
   const known = new Set([...own_files(dir), ...folders]);
   for (const folder of folders) {
     const names = await in_directory(folder, (at) => readdir(at("."))).catch((error) => {
@@ -76,7 +78,7 @@ async function retire({ services }: Sweep, task: Task): Promise<void> {
 /** Removes the supervisor's own files and folders. Anything else in it makes the last step fail, and stays. */
 async function remove(dir: string): Promise<void> {
   for (const path of own_files(dir)) await remove_in_place(path);
-  for (const folder of task_folders(dir).reverse())
+  for (const folder of own_folders(dir).reverse())
     await rmdir(folder).catch((error) => {
       if (!is_errno(error, "ENOENT")) throw error;
     });

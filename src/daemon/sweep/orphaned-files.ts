@@ -5,7 +5,7 @@
  */
 import { join } from "node:path";
 import { short_agent_id } from "../../contract/ids.ts";
-import { host_socket, trash_dir } from "../../contract/paths.ts";
+import { host_socket, trash_dirs } from "../../contract/paths.ts";
 import { remove_in_place } from "../../drivers/in-place.ts";
 import type { Task } from "../registry/registry.ts";
 import { type ListedFile, list_files } from "./list-files.ts";
@@ -47,10 +47,13 @@ async function named_files(task: Task): Promise<{ file: ListedFile; id: string }
       const id = file_owner(folder, file.name);
       if (id) named.push({ file, id });
     }
-  for (const file of await list_files(trash_dir(task.dir))) {
-    const id = folders.map((folder) => file_owner(folder, file.name)).find((one) => one !== null);
-    if (id) named.push({ file, id });
-  }
+  for (const trash of trash_dirs(task.dir))
+    for (const file of await list_files(trash)) {
+      // The second of a name has a number there.
+      const name = file.name.replace(/\.\d+$/, "");
+      const id = folders.map((folder) => file_owner(folder, name)).find((one) => one !== null);
+      if (id) named.push({ file, id });
+    }
   return named;
 }
 
