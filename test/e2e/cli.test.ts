@@ -129,7 +129,7 @@ describe("the command", () => {
     expect(
       (
         await supervisor.shell(
-          `source <(${process.execPath} ${SUPERVISOR} completion bash); COMP_WORDS=(supervisor dep); COMP_CWORD=1; _supervisor; echo "\${COMPREPLY[@]}"`,
+          `supervisor() { ${process.execPath} ${SUPERVISOR} "$@"; }; source <(supervisor completion bash); COMP_WORDS=(supervisor dep); COMP_CWORD=1; _supervisor; echo "\${COMPREPLY[@]}"`,
         )
       ).stdout,
     ).toBe("deploy\n");

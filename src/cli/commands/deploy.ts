@@ -3,6 +3,7 @@ import { readFile } from "node:fs/promises";
 import { resolve } from "node:path";
 import { text as read_stream } from "node:stream/consumers";
 import { type Command, Option } from "commander";
+import { CHOICES } from "../../client/table.ts";
 import { callers_environment, type Environment } from "../../config.ts";
 import { message_of, SupervisorError } from "../../contract/errors.ts";
 import type { CallRequest } from "../../contract/operations.ts";
@@ -43,9 +44,9 @@ export function deploy_command(program: Command, context: Context): void {
     .command("deploy")
     .description("start an agent")
     .argument("[command...]", "after --: the agent's program and arguments; with --profile, arguments to append")
-    .option("--profile <name>", "an agent that is known by name: 'supervisor profiles' shows them")
+    .option("--profile <profile>", "an agent that is known by name: 'supervisor profiles' shows them")
     .option("--resume <session>", "go on with a session of the profile's program")
-    .option("--task <id>", "the task it belongs to (default: the caller's, else a common one)")
+    .option("--task <task>", "the task it belongs to (default: the caller's, else a common one)")
     .option("--type <type>", "what kind of agent; becomes part of its id (default: agent, or the profile's)")
     .option("--prompt <text>", "its prompt: its stdin, and SUPERVISOR_PROMPT_FILE")
     .option("--prompt-file <file>", "the prompt from a file, or - for stdin")
@@ -59,21 +60,21 @@ export function deploy_command(program: Command, context: Context): void {
       new Option(
         "--stdout <kind>",
         "where its stdout goes: its terminal, or a pipe (default: pty, or the profile's)",
-      ).choices(["pty", "pipe"]),
+      ).choices(CHOICES.stdout_kind),
     )
     .option("--grace <ms>", "how long it may take to end after TERM (default: 5000, or the profile's)", whole_number)
     .addOption(
       new Option(
         "--cleanup <policy>",
         "what becomes of its files when it ends by itself (default: archive, or the profile's)",
-      ).choices(["delete", "archive", "keep"]),
+      ).choices(CHOICES.cleanup_policy),
     )
     .option("--log-max <size>", "at most so much in one log file, such as 100M (default: the config's)", size)
     .addOption(
       new Option(
         "--log-full <what>",
         "then begin a new file at a line's end, or make it wait (default: rotate)",
-      ).choices(["rotate", "pause"]),
+      ).choices(CHOICES.log_full),
     )
     .option("--memory-max <size>", "at most so much memory for all its processes, such as 2G", size)
     .option("--pids-max <count>", "at most so many processes and threads", whole_number)

@@ -9,11 +9,11 @@ export function finding_command(program: Command, context: Context): void {
   program
     .command("finding")
     .description("report a finding")
-    .requiredOption("--type <type>", "issue, solution, insight, recommendation, or another word")
+    .requiredOption("--type <finding>", "issue, solution, insight, recommendation, or another word")
     .requiredOption("--severity <severity>", "low, medium, high or critical, or another word")
     .requiredOption("--message <text>", "what was found")
     .option("--data <json>", "a JSON object", "{}")
-    .option("--agent <id>", "default: SUPERVISOR_AGENT_ID")
+    .option("--agent <agent>", "default: SUPERVISOR_AGENT_ID")
     .action(async (options: { type: string; severity: string; message: string; data: string; agent?: string }) => {
       const { agent, reporter } = reporter_of(context, options.agent);
       const body = {

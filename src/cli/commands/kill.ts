@@ -1,6 +1,7 @@
 /** `supervisor kill`: ends agents, with receipts. */
 import { type Command, Option } from "commander";
 import type { Client } from "../../client/client.ts";
+import { CHOICES } from "../../client/table.ts";
 import { SupervisorError } from "../../contract/errors.ts";
 import type { Answer } from "../../contract/operations.ts";
 import { one_line } from "../../contract/printable.ts";
@@ -14,15 +15,13 @@ export function kill_command(program: Command, context: Context): void {
     .command("kill")
     .description("end agents: processes, streams, handles, files; answers with the receipt")
     .argument("[agents...]")
-    .option("--task <id>", "all agents of a task")
+    .option("--task <task>", "all agents of a task")
     .option("--all", "all agents", false)
     .option("--tree", "also all agents that they deployed, and those that these deployed", false)
     .option("--reason <text>", "why; stands in the receipt", "killed on request")
     .option("--grace <ms>", "how long they may take after TERM", whole_number)
     .addOption(
-      new Option("--cleanup <policy>", "what becomes of their files")
-        .choices(["delete", "archive", "keep"])
-        .default("delete"),
+      new Option("--cleanup <policy>", "what becomes of their files").choices(CHOICES.cleanup_policy).default("delete"),
     )
     .action(async (ids: string[], options: Options, command: Command) =>
       kill(context, ids, options, command.getOptionValueSource("cleanup") === "cli"),

@@ -8,7 +8,7 @@ export function mcp_command(program: Command, context: Context): void {
     .command("mcp")
     .description("an MCP server on stdin and stdout; starts a supervisor for the workspace if none runs")
     .option("--no-start", "do not start a supervisor")
-    .option("--agent <id>", "the agent that this server speaks for (default: SUPERVISOR_AGENT_ID)")
+    .option("--agent <agent>", "the agent that this server speaks for (default: SUPERVISOR_AGENT_ID)")
     .action(async (options: { start: boolean; agent?: string }) => {
       const agent_id = options.agent ?? context.env.SUPERVISOR_AGENT_ID;
       const workspace = context.workspace();

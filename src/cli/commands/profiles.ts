@@ -20,7 +20,7 @@ export function profiles_command(program: Command, context: Context): void {
   profiles
     .command("show")
     .description("one profile")
-    .argument("<name>")
+    .argument("<profile>")
     .action(async (name: string) => {
       const one = await (await context.client()).call("get_profile", { params: { profile: name } });
       if (context.json()) return print_json(one);

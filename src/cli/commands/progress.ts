@@ -10,10 +10,10 @@ export function progress_command(program: Command, context: Context): void {
   program
     .command("progress")
     .description("report progress; status 'completed' or 'failed' ends the agent")
-    .requiredOption("--status <status>", "working, blocked, or another word; 'completed' and 'failed' end the agent")
+    .requiredOption("--status <state>", "working, blocked, or another word; 'completed' and 'failed' end the agent")
     .requiredOption("--message <text>", "what it is doing, in a sentence")
     .option("--progress <percent>", "0 to 100", whole_number)
-    .option("--agent <id>", "default: SUPERVISOR_AGENT_ID")
+    .option("--agent <agent>", "default: SUPERVISOR_AGENT_ID")
     .action(async (options: { status: string; message: string; progress?: number; agent?: string }) => {
       const { status, message, progress } = options;
       const { agent, reporter } = reporter_of(context, options.agent);
