@@ -23,11 +23,12 @@ describe("an MCP client", () => {
     (await mcp.call("deploy_headless_agent", { task_id, agent_type, prompt: `be a ${agent_type}`, ...more }))
       .agent_id as string;
 
-  test("a whole story: a task, three agents, a child, reports, findings, output, a kill, and how the task stands after it", async () => {
+  test("a whole story: a task, three agents, a child, a grandchild refused for its depth, reports, findings, output in every format, a kill, and how the task stands after it", async () => {
     const task = await mcp.call("create_real_task", {
       description: "build it",
       priority: "P1",
       client_cwd: supervisor.root,
+      max_depth: 2,
       expected_deliverables: ["a thing"],
     });
     const task_id = task.task_id as string;
@@ -63,6 +64,17 @@ describe("an MCP client", () => {
       deployment_method: "tmux session",
       depth: 2,
     });
+    const grandchild = { task_id, parent_agent_id: child.agent_id, child_agent_type: "deep", child_prompt: "help" };
+    // The seed's shape of an error; `code` is ours.
+    expect(await mcp.call("spawn_child_agent", { ...grandchild, ...idle })).toEqual({
+      success: false,
+      code: "limit_reached",
+      error: expect.stringMatching(
+        new RegExp(
+          `^max_depth of ${task_id} is 2: a child of ${child.agent_id} would have depth 3; let .* do the work`,
+        ),
+      ),
+    });
     const report = { task_id, status: "working", progress: 10 };
     await mcp.call("update_agent_progress", { ...report, agent_id: one, message: "looking" });
     const finding = { task_id, finding_type: "issue", severity: "high", message: "it leaks", data: { line: 3 } };
@@ -90,6 +102,22 @@ describe("an MCP client", () => {
       expect(output).toMatchObject({ success: true, agent_id: one, session_status: "running" });
       return output.output === '{"type":"ready"}';
     });
+    const printed = '{"type":"ready"}';
+    for (const [format, response_format, output] of [
+      ["text", "full", printed],
+      ["jsonl", "recent", printed],
+      ["parsed", "compact", printed],
+    ])
+      expect(await mcp.call("get_agent_output", { agent_id: one, format, response_format })).toMatchObject({
+        ...{ success: true, format, response_format, output, summary: null, source: "jsonl_log" },
+        metadata: { total_lines: 1, returned_lines: 1 },
+      });
+    expect(await mcp.call("get_agent_output", { agent_id: one, response_format: "summary" })).toMatchObject({
+      success: true,
+      output: "",
+      summary: { lines: 1, complete: true, tools: {}, errors: [] },
+    });
+    expect(await mcp.call("get_agent_output", { agent_id: one, filter: "^(a+)+$" })).toMatchObject({ output: "" });
     expect(await mcp.call("verify_handles", { agent_id: one })).toMatchObject({ success: true });
     const killed = await mcp.call("kill_real_agent", { task_id, agent_id: one, reason: "enough" });
     expect(killed).toMatchObject({
@@ -318,6 +346,27 @@ describe("an MCP server without a supervisor", () => {
     expect(made).toMatchObject([{ success: true }, { success: true }]);
     for (const one of servers) expect(await one.call("list_tasks")).toMatchObject({ count: 2 });
     await Promise.all(servers.map((one) => one.close()));
+  });
+
+  test("two servers on one workspace are told of the same agents, and two kills of one are one end", async () => {
+    const [first, second] = await Promise.all([McpClient.connect(supervisor), McpClient.connect(supervisor)]);
+    const { agent_id, task_id } = await first.call("deploy_headless_agent", {
+      prompt: "x",
+      command: [fixture("idles")],
+    });
+    const said = { agent_id, task_id, status: "working", message: "x" };
+    const reports = await Promise.all(
+      [first, second].flatMap((one) => Array.from({ length: 20 }, () => one.call("update_agent_progress", said))),
+    );
+    expect(reports.every(({ success }) => success)).toBe(true);
+    expect(await second.call("get_real_task_status", { task_id })).toMatchObject({
+      agents: { active: 1, agents_list: [{ id: agent_id }] },
+      enhanced_progress: { total_progress_entries: 40 },
+    });
+    const kills = await Promise.all([first, second].map((one) => one.call("kill_real_agent", { agent_id })));
+    expect(kills[0]).toMatchObject({ success: true, status: "terminated", session_killed: true });
+    expect(kills[1]).toEqual(kills[0]);
+    await Promise.all([first.close(), second.close()]);
   });
 
   test("does not start one with --no-start, and says so", async () => {
