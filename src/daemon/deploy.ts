@@ -27,7 +27,8 @@ import { facts_to_remember, forward_events, set_host_state, watch_host } from ".
 import { mcp_config } from "./mcp-config.ts";
 import { no_answer, OUTSIDE, TASK_FILES, within } from "./patience.ts";
 import { type DeployPlan, launch_command, missing_program, plan_deploy, stdin_file } from "./profiles/plan.ts";
-import type { Registry, Task } from "./registry/registry.ts";
+import type { Registry } from "./registry/registry.ts";
+import type { Task } from "./registry/task.ts";
 import type { Services } from "./services.ts";
 import { start_host } from "./start-host.ts";
 

@@ -2,7 +2,7 @@
 import type { z } from "zod";
 import { type FindingReport, finding_report, type reports_operations } from "../contract/operations/reports.ts";
 import type { Answer } from "../contract/operations.ts";
-import type { Task } from "./registry/registry.ts";
+import type { Task } from "./registry/task.ts";
 import { reports_of } from "./report-files.ts";
 import { departed_with_files } from "./retention/departed.ts";
 import type { Services } from "./services.ts";

@@ -12,7 +12,7 @@ import { archive_dir, exit_record_path, exits_dir, registry_path, trash_dirs } f
 import { process_ref_of } from "../drivers/procfs.ts";
 import { unfinished_archive } from "./ending/archive.ts";
 import { is_unfinished } from "./ending/end.ts";
-import type { Task } from "./registry/registry.ts";
+import type { Task } from "./registry/task.ts";
 import type { Services } from "./services.ts";
 import { HOST_FILE } from "./sweep/runtime-files.ts";
 import { somebody_listens } from "./sweep/somebody-listens.ts";

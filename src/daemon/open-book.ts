@@ -6,7 +6,7 @@ import {
   type ProgressReport,
   progress_report,
 } from "../contract/operations/reports.ts";
-import type { Task } from "./registry/registry.ts";
+import type { Task } from "./registry/task.ts";
 import type { TaskBook } from "./report-book.ts";
 import { reports_of } from "./report-files.ts";
 import { departed_with_files } from "./retention/departed.ts";

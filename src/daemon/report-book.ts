@@ -5,7 +5,7 @@
 import type { CoordinationInfo, FindingReport, ProgressReport } from "../contract/operations/reports.ts";
 import { is_ended } from "../contract/status.ts";
 import { count_agents } from "./registry/count-agents.ts";
-import type { Task } from "./registry/registry.ts";
+import type { Task } from "./registry/task.ts";
 
 /** How many reports of other agents an answer carries. */
 const PEERS = 3;

@@ -2,7 +2,7 @@
 import { type AgentRecord, is_foreign } from "../../contract/agent.ts";
 import { SupervisorError } from "../../contract/errors.ts";
 import type { DeployPlan } from "../profiles/plan.ts";
-import type { Task } from "../registry/registry.ts";
+import type { Task } from "../registry/task.ts";
 import type { Services } from "../services.ts";
 import { crowded, refuse_to_wait, require_place, scopes_of } from "./limits.ts";
 import { type Line, ticket_of } from "./line.ts";

@@ -9,7 +9,7 @@ import type { ProcessRef } from "../../contract/receipt.ts";
 import { crash_point } from "../../faults/crash-point.ts";
 import { end_agent } from "../ending/end.ts";
 import type { DeployPlan } from "../profiles/plan.ts";
-import type { Task } from "../registry/registry.ts";
+import type { Task } from "../registry/task.ts";
 import type { Services } from "../services.ts";
 import { end_start } from "./end-start.ts";
 import { shortage } from "./floors.ts";

@@ -2,7 +2,7 @@
 import type { AgentRecord } from "../../contract/agent.ts";
 import type { ProcessRef } from "../../contract/receipt.ts";
 import type { DeployPlan } from "../profiles/plan.ts";
-import type { Task } from "../registry/registry.ts";
+import type { Task } from "../registry/task.ts";
 import type { Ticket } from "./line.ts";
 
 export interface WaitingRoom {

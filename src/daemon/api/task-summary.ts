@@ -5,7 +5,7 @@ import { task_context } from "../../contract/operations/tasks.ts";
 import type { Answer } from "../../contract/operations.ts";
 import { bounds_of } from "../admission/limits.ts";
 import { count_agents } from "../registry/count-agents.ts";
-import type { Task } from "../registry/registry.ts";
+import type { Task } from "../registry/task.ts";
 
 export function summary(task: Task, config: SupervisorConfig): Answer<"create_task"> {
   const agents = count_agents(task);

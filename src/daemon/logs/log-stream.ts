@@ -15,7 +15,7 @@ import type { Services } from "../services.ts";
 import { type FormatOptions, type Shown, show_line, written } from "./format.ts";
 import { compile_filter, type Line, last_of, lines_of } from "./lines.ts";
 import { list_parts, may_rotate, type Part } from "./log-parts.ts";
-import type { LogReader } from "./readers.ts";
+import type { LogReader } from "./log-reader.ts";
 
 /** A part that is read: a plain file, opened and held by a reader, or an archive, which is opened when it is read. */
 type Source = { part: Part } & ({ kind: "plain"; reader: LogReader } | { kind: "archive" });

@@ -1,7 +1,7 @@
 /** What a task's agents are, and add up to, with those that have left its registry and those that are forgotten. */
 import type { ReceiptSums } from "../../contract/metrics.ts";
-import type { Task } from "./registry.ts";
 import { add_receipt, add_receipts, counted, no_receipts } from "./sums.ts";
+import type { Task } from "./task.ts";
 
 /** Those in the registry. One that is just leaving is in the journal too, and is counted there. */
 const staying = ({ agents, journal }: Task) => [...agents.values()].filter(({ id }) => journal.get(id) === undefined);

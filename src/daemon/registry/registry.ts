@@ -1,27 +1,16 @@
 /** What the supervisor remembers: tasks and their agents. The only writer of the registry files. */
-import { mkdir, readdir, rmdir } from "node:fs/promises";
-import { basename } from "node:path";
-import { type AgentRecord, agent_record, REGISTRY_VERSION, type RegistryFile } from "../../contract/agent.ts";
-import { is_errno, message_of, SupervisorError, trouble } from "../../contract/errors.ts";
-import { new_task_id, TASK_ID_PATTERN } from "../../contract/ids.ts";
-import { journal_path, registry_path, task_dir, task_folders } from "../../contract/paths.ts";
+import { mkdir, readdir } from "node:fs/promises";
+import type { AgentRecord } from "../../contract/agent.ts";
+import { message_of, SupervisorError, trouble } from "../../contract/errors.ts";
+import { TASK_ID_PATTERN } from "../../contract/ids.ts";
+import { task_dir } from "../../contract/paths.ts";
 import { agent_status, is_ended, type LifecycleEvent, next_status } from "../../contract/status.ts";
 import { crash_point } from "../../faults/crash-point.ts";
 import { Lane, no_answer, within } from "../patience.ts";
-import { Journal } from "./journal.ts";
 import { Ledger } from "./ledger.ts";
 import { is_taken, look_up } from "./look-up.ts";
-import { recover_agents } from "./recover.ts";
-import { RegistryStore } from "./store.ts";
-
-export interface Task {
-  task_id: string;
-  dir: string;
-  store: RegistryStore;
-  agents: Map<string, AgentRecord>;
-  /** Agents that have ended and left. */
-  journal: Journal;
-}
+import type { RegistryStore } from "./store.ts";
+import { load_task, make_task, type Task } from "./task.ts";
 
 /** How long reports are gathered before the registry is written, in ms: a write takes 5 to 20, and a person looks no oftener. */
 const NOTES_MS = 250;
@@ -83,37 +72,12 @@ export class Registry {
   }
 
   private async load_task(dir: string): Promise<Task> {
-    const task_id = basename(dir);
-    const { store, source } = await RegistryStore.load(registry_path(dir), empty_registry(dir), this.warn);
-    const journal = await Journal.load(journal_path(dir), this.warn);
-    const agents = new Map<string, AgentRecord>();
-    // In both: a crash came between the journal and the registry. It has left.
-    store.data.agents = store.data.agents.filter((raw) => !has_left(journal, raw));
-    store.data.agents = store.data.agents.map((raw) => {
-      const parsed = agent_record.safeParse(raw);
-      const usable = parsed.success && !agents.has(parsed.data.id);
-      if (usable) agents.set(parsed.data.id, parsed.data);
-      else this.warn(`${store.path}: an entry is not an agent, or its id is there twice, and is kept as it is`);
-      return usable ? parsed.data : raw;
-    });
-    await Promise.all(task_folders(dir).map((folder) => mkdir(folder, { recursive: true, mode: 0o700 })));
-    if (source !== "file") {
-      const found = await recover_agents(
-        dir,
-        new Set([...agents.keys(), ...[...journal.entries()].map((one) => one.id)]),
-      );
-      for (const agent of found) agents.set(agent.id, agent);
-      store.data.agents.push(...found);
-      await store.flush().catch((error) => this.warn(`${store.path}: not written yet: ${message_of(error)}`));
-      this.warn(
-        source === "last_good"
-          ? `${store.path}: the last good copy is used${found.length > 0 ? `; ${found.length} agents that it lacks were found by their files` : ""}`
-          : `${store.path}: there is no good copy; the registry was rebuilt from the task's files (${found.length} agents)`,
-      );
-    }
-    store.on_write = (ms, ok) => this.on_write(ms, ok);
-    const task = { task_id, dir, store, agents, journal };
-    this.tasks.set(task_id, task);
+    return this.take_in(await load_task(dir, this.warn));
+  }
+
+  private take_in(task: Task): Task {
+    task.store.on_write = (ms, ok) => this.on_write(ms, ok);
+    this.tasks.set(task.task_id, task);
     return task;
   }
 
@@ -145,40 +109,7 @@ export class Registry {
   }
 
   private async make_task(description: string, now: Date, extra: Record<string, unknown>): Promise<Task> {
-    const task_id = new_task_id(now);
-    const dir = task_dir(this.workspace, task_id);
-    const made: string[] = [];
-    try {
-      for (const folder of task_folders(dir)) {
-        await mkdir(folder, { mode: 0o700 });
-        made.push(folder);
-      }
-      crash_point("task.folders_made");
-      return await this.begin_task(task_id, dir, description, now, extra);
-    } catch (error) {
-      // No room for a task: nothing is left of it. Only its own, empty folders go.
-      for (const folder of made.reverse())
-        await rmdir(folder).catch((again) => {
-          if (!is_errno(again, "ENOTEMPTY", "EROFS", "ENOENT")) throw again;
-        });
-      throw error;
-    }
-  }
-
-  private async begin_task(
-    task_id: string,
-    dir: string,
-    description: string,
-    now: Date,
-    extra: Record<string, unknown>,
-  ): Promise<Task> {
-    const data = { ...empty_registry(dir), task_description: description, created_at: now.toISOString(), ...extra };
-    const store = await RegistryStore.create(registry_path(dir), data, this.warn);
-    store.on_write = (ms, ok) => this.on_write(ms, ok);
-    const journal = await Journal.load(journal_path(dir), this.warn);
-    const task = { task_id, dir, store, agents: new Map(), journal };
-    this.tasks.set(task_id, task);
-    return task;
+    return this.take_in(await make_task(this.workspace, { description, now, extra }, this.warn));
   }
 
   /** The task that takes agents deployed without one; made once, also when several ask at the same time. */
@@ -360,23 +291,4 @@ export class Registry {
       });
     }
   }
-}
-
-/** True for an entry whose agent is in the journal. */
-function has_left(journal: Journal, raw: unknown): boolean {
-  const id = (raw as { id?: unknown } | null)?.id;
-  return typeof id === "string" && journal.get(id) !== undefined;
-}
-
-function empty_registry(dir: string): RegistryFile {
-  return {
-    task_id: basename(dir),
-    task_description: "",
-    created_at: "",
-    workspace: dir,
-    status: "INITIALIZED",
-    priority: "P2",
-    registry_version: REGISTRY_VERSION,
-    agents: [],
-  };
 }

@@ -1,6 +1,6 @@
 /** Records of agents that have left the registry, read from the journals one after the other: the memory holds what is asked for. */
 import type { AgentRecord } from "../../contract/agent.ts";
-import type { Task } from "../registry/registry.ts";
+import type { Task } from "../registry/task.ts";
 import type { Services } from "../services.ts";
 
 /** The newest `limit` of these tasks, the one that ended first first. */

@@ -6,7 +6,7 @@ import { type AgentRecord, is_foreign, never_admitted } from "../../contract/age
 import { message_of } from "../../contract/errors.ts";
 import { is_ended } from "../../contract/status.ts";
 import { put_receipt } from "../ending/archived-receipt.ts";
-import type { Task } from "../registry/registry.ts";
+import type { Task } from "../registry/task.ts";
 import type { Services } from "../services.ts";
 
 /** True for one of ours of which nothing is left to do. An entry of another program stays where that program wrote it. */

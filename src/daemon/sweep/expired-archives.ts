@@ -9,7 +9,7 @@ import { is_errno, SupervisorError } from "../../contract/errors.ts";
 import { archive_dir, archived_receipt_path } from "../../contract/paths.ts";
 import { read_in_place, remove_in_place } from "../../drivers/in-place.ts";
 import { crash_point } from "../../faults/crash-point.ts";
-import type { Task } from "../registry/registry.ts";
+import type { Task } from "../registry/task.ts";
 import { type ListedFile, list_files } from "./list-files.ts";
 import { archive_owner } from "./names.ts";
 import type { Sweep } from "./sweep.ts";

@@ -8,7 +8,7 @@ import { lstat } from "node:fs/promises";
 import { is_errno } from "../../contract/errors.ts";
 import { is_ended } from "../../contract/status.ts";
 import type { Entry } from "../registry/journal-lines.ts";
-import type { Task } from "../registry/registry.ts";
+import type { Task } from "../registry/task.ts";
 import { ancestors_of } from "../tree.ts";
 import type { Sweep } from "./sweep.ts";
 

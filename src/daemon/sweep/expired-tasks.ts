@@ -9,7 +9,7 @@ import { is_errno } from "../../contract/errors.ts";
 import { journal_path, own_trash_dir, registry_path, task_folders } from "../../contract/paths.ts";
 import { in_directory, remove_in_place } from "../../drivers/in-place.ts";
 import { sum_receipts } from "../registry/count-agents.ts";
-import type { Task } from "../registry/registry.ts";
+import type { Task } from "../registry/task.ts";
 import { list_files } from "./list-files.ts";
 import type { Sweep } from "./sweep.ts";
 

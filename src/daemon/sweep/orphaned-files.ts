@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { short_agent_id } from "../../contract/ids.ts";
 import { host_socket, trash_dirs } from "../../contract/paths.ts";
 import { remove_in_place } from "../../drivers/in-place.ts";
-import type { Task } from "../registry/registry.ts";
+import type { Task } from "../registry/task.ts";
 import { type ListedFile, list_files } from "./list-files.ts";
 import { AGENT_FILES, file_owner } from "./names.ts";
 import { somebody_listens } from "./somebody-listens.ts";

@@ -3,7 +3,9 @@ import { mkdtemp, open, rename, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, test } from "vitest";
-import { type LogReader, LogReaders, position_of_last_lines } from "../../../src/daemon/logs/readers.ts";
+import { position_of_last_lines } from "../../../src/daemon/logs/last-lines.ts";
+import type { LogReader } from "../../../src/daemon/logs/log-reader.ts";
+import { LogReaders } from "../../../src/daemon/logs/readers.ts";
 
 test("the last lines of a file are found from its end, with and without a final newline", async () => {
   const dir = await mkdtemp(join(tmpdir(), "sv-tail-"));
