@@ -17,6 +17,7 @@ import { type HostFacts, host_facts, type LaunchSpec } from "../contract/host-pr
 import { new_agent_id, session_name, short_agent_id } from "../contract/ids.ts";
 import type { DeployRequest } from "../contract/operations/agents.ts";
 import { exit_record_path, host_socket, host_stderr, tracked_files_of } from "../contract/paths.ts";
+import type { ProcessRef } from "../contract/receipt.ts";
 import { open_in_place, remove_in_place } from "../drivers/in-place.ts";
 import { boot_id } from "../drivers/procfs.ts";
 import { kill_session } from "../drivers/tmux.ts";
@@ -30,7 +31,7 @@ import { type DeployPlan, launch_command, missing_program, plan_deploy, stdin_fi
 import type { Registry } from "./registry/registry.ts";
 import type { Task } from "./registry/task.ts";
 import type { Services } from "./services.ts";
-import { start_host } from "./start-host.ts";
+import { see_host_off, start_host } from "./start-host.ts";
 
 /** What a pty of ours is, where nothing else is asked for. */
 const DEFAULT_TERM = "xterm-256color";
@@ -155,6 +156,9 @@ async function start(run: Deploying): Promise<void> {
   run.step = "starting its session";
   // Its host has removed them, unless it was killed.
   undo.push(async () => remove_groups(agent.cgroups));
+  let host: ProcessRef | null = null;
+  // One that hangs does not leave with its session.
+  undo.push(async () => host && see_host_off(host));
   undo.push(async () => {
     await remove_session(services, agent);
     crash_point("deploy.session_removed");
@@ -171,6 +175,7 @@ async function start(run: Deploying): Promise<void> {
         run.step = "waiting for its host";
       },
     }));
+  host = link.process;
   undo.push(async () => {
     link.close();
     crash_point("deploy.link_closed");

@@ -27,7 +27,8 @@ const BECOME_DEADLINE_MS = 1_000;
 /** The longest line holds the facts, with a command line that the kernel limits to some megabytes (execve(2)); JSON may escape it. */
 const LINE_LIMIT = 16 * 1024 * 1024;
 
-type Request = HostRequest extends infer R ? (R extends unknown ? Omit<R, "id"> : never) : never;
+/** A request to a host, without the id that the link gives it. */
+export type Request = HostRequest extends infer R ? (R extends unknown ? Omit<R, "id"> : never) : never;
 /** What became of a launch that was under way. */
 type LaunchOutcome = { process: ProcessRef } | { failed: string };
 
@@ -38,6 +39,8 @@ export class HostLink {
   /** Resolves when the host says how a launch went. A host that was launched before the link was made says nothing. */
   readonly launch: Promise<LaunchOutcome>;
   stalled: string | null = null;
+  /** The host's process, as far as whoever started it knows. */
+  process: ProcessRef | null = null;
   /** Why the host was hung up on, or null. */
   fault: string | null = null;
   private readonly closed_handle = deferred<ClosedReport>();
@@ -107,10 +110,11 @@ export class HostLink {
     this.tmux_server = tmux_server ?? null;
   }
 
-  request(request: Request, deadline_ms = REQUEST_DEADLINE_MS): Promise<unknown> {
+  /** The host's answer. Without a deadline (null) it is waited for until the connection ends. */
+  request(request: Request, deadline_ms: number | null = REQUEST_DEADLINE_MS): Promise<unknown> {
     const id = ++this.last_id;
     return new Promise((resolve, reject) => {
-      const timer = setTimeout(() => {
+      const give_up = () => {
         this.waiting.delete(id);
         reject(
           new SupervisorError(
@@ -118,7 +122,8 @@ export class HostLink {
             `the host of ${this.agent_id} did not answer '${request.type}' in ${deadline_ms} ms`,
           ),
         );
-      }, deadline_ms);
+      };
+      const timer = deadline_ms === null ? undefined : setTimeout(give_up, deadline_ms);
       const settle = () => clearTimeout(timer);
       this.waiting.set(id, {
         resolve: (value) => {

@@ -20,7 +20,7 @@ export function no_answer(path: string, what_now: string): SupervisorError {
 }
 
 /** The result of `work`, or `timeout` at the deadline; the work goes on, and its own failure is then nobody's. */
-export async function within<T>(work: Promise<T>, error: () => SupervisorError, ms = PATIENCE_MS): Promise<T> {
+export async function within<T>(work: Promise<T>, error: () => Error, ms = PATIENCE_MS): Promise<T> {
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<never>((_resolve, reject) => {
     timer = setTimeout(() => reject(error()), ms);

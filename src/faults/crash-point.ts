@@ -55,7 +55,9 @@ export const CRASH_POINTS = [
   "sweep.removed",
   "sweep.receipt_amended",
   "sweep.archive_half_removed",
+  "journal.appended",
   "journal.copied",
+  "journal.renamed",
   // The host
   "host.listening",
   "host.launch_received",

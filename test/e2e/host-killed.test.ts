@@ -1,12 +1,13 @@
 /** SIGKILL of a host: its agent alone is lost, and cleaned up; a deploy that loses its host is undone. */
-import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
-import { dirname, join } from "node:path";
+import { readdirSync } from "node:fs";
+import { dirname } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import type { AgentRecord } from "../../src/contract/agent.ts";
 import type { ProcessRef } from "../../src/contract/receipt.ts";
 import { is_alive } from "../../src/drivers/procfs.ts";
+import { boot_with_host, expect_no_deploy, HANGS, running_hosts } from "../support/hosts-that-never-serve.ts";
 import { gap_or_double } from "../support/numbered-lines.ts";
-import { eventually, fixture, processes_marked, SUPERVISOR, TestSupervisor } from "../support/supervisor.ts";
+import { eventually, fixture, TestSupervisor } from "../support/supervisor.ts";
 
 let supervisor: TestSupervisor;
 beforeEach(async () => {
@@ -63,48 +64,26 @@ test.each(["pty", "pipe"] as const)(
 );
 
 describe("a host that never serves", () => {
-  /** A supervisor whose hosts run this instead. */
-  const with_host = async (script: string) => {
-    const program = dirname(SUPERVISOR);
-    const copy = join(supervisor.root, "install");
-    mkdirSync(copy);
-    cpSync(program, join(copy, "dist"), { recursive: true });
-    cpSync(join(program, "../package.json"), join(copy, "package.json"));
-    symlinkSync(join(program, "../node_modules"), join(copy, "node_modules"));
-    writeFileSync(join(copy, "dist/agent-host.js"), script);
-    await supervisor.signal_daemon("SIGTERM");
-    await supervisor.boot([], join(copy, "dist/supervisor.js"));
-  };
-
   test("because it dies at once fails the deploy in one line, with nothing left", async () => {
-    await with_host("process.kill(process.pid, 'SIGKILL');");
-    const ran = await supervisor.cli(["deploy", "--", "sleep", "1"]);
-    expect(ran).toMatchObject({
+    await supervisor.signal_daemon("SIGTERM");
+    await boot_with_host(supervisor, "process.kill(process.pid, 'SIGKILL');");
+    expect(await supervisor.cli(["deploy", "--", "sleep", "1"])).toMatchObject({
       code: 1,
       stderr: expect.stringMatching(/^supervisor: .*its host ended before it was ready.*\n$/),
     });
-    await nothing_left();
+    await expect_no_deploy(supervisor);
   });
 
-  test("because it hangs, deaf to the end of its pane, fails the deploy at its deadline; it is ended as well", async () => {
-    await with_host("process.on('SIGHUP', () => {}); process.on('SIGTERM', () => {}); setInterval(() => {}, 1e6);");
-    const ran = await supervisor.cli(["deploy", "--", "sleep", "1"]);
-    expect(ran).toMatchObject({
+  test("because it hangs, until somebody kills it, fails the deploy at that moment, with nothing left", async () => {
+    await supervisor.signal_daemon("SIGTERM");
+    await boot_with_host(supervisor, HANGS);
+    const deploying = supervisor.cli(["deploy", "--", "sleep", "1"]);
+    const host = await eventually("the host to run", () => running_hosts(supervisor)[0]);
+    process.kill(Number.parseInt(host, 10), "SIGKILL");
+    expect(await deploying).toMatchObject({
       code: 1,
-      stderr: expect.stringMatching(/^supervisor: .*its host was not ready in 20000 ms.*\n$/),
+      stderr: expect.stringMatching(/^supervisor: .*its host ended before it was ready.*\n$/),
     });
-    await nothing_left();
+    await expect_no_deploy(supervisor);
   });
-
-  async function nothing_left(): Promise<void> {
-    expect(await supervisor.client.call("list_agents", { query: { all: true } })).toEqual([]);
-    expect(processes_marked(supervisor.root).filter((one) => /^\d+ \S*node .*agent-host\.js/.test(one))).toEqual([]);
-    const { runtime_dir } = await supervisor.client.call("health");
-    expect(readdirSync(runtime_dir).filter((name) => /^\d{6}-/.test(name))).toEqual([]);
-    for (const task of readdirSync(supervisor.workspace).filter((name) => name.startsWith("TASK-"))) {
-      const registry = join(supervisor.workspace, task, "AGENT_REGISTRY.json");
-      if (existsSync(registry)) expect(JSON.parse(readFileSync(registry, "utf8")).agents).toEqual([]);
-      expect(readdirSync(join(supervisor.workspace, task)).filter((name) => name.startsWith("agent_"))).toEqual([]);
-    }
-  }
 });

@@ -2,6 +2,7 @@
 import { type AgentRecord, is_foreign } from "../../contract/agent.ts";
 import type { AgentView } from "../../contract/operations/agents.ts";
 import { is_ended } from "../../contract/status.ts";
+import { stopped_host } from "../host-pulse.ts";
 import type { Services } from "../services.ts";
 
 export function view(services: Services, agent: AgentRecord): AgentView {
@@ -18,5 +19,10 @@ export function view(services: Services, agent: AgentRecord): AgentView {
 function state_of(services: Services, agent: AgentRecord) {
   if (is_foreign(agent) || is_ended(agent.status) || agent.status === "queued")
     return { state: "none" as const, reason: "" };
-  return services.host_states.get(agent.id) ?? { state: "starting" as const, reason: "" };
+  const known = services.host_states.get(agent.id) ?? { state: "starting" as const, reason: "" };
+  if (known.state !== "connected" && known.state !== "unresponsive") return known;
+  const stopped = stopped_host(agent);
+  if (stopped === null) return known;
+  const reason = known.state === "connected" ? stopped : `${known.reason}; ${stopped}`;
+  return { state: "unresponsive" as const, reason };
 }

@@ -23,6 +23,7 @@ import { is_out_of_place, remove_in_place } from "../../drivers/in-place.ts";
 import { boot_id, is_alive, read_process } from "../../drivers/procfs.ts";
 import { kill_session } from "../../drivers/tmux.ts";
 import { crash_point } from "../../faults/crash-point.ts";
+import { end_start } from "../admission/end-start.ts";
 import { read_exit_record } from "../exit-record.ts";
 import type { HostLink } from "../host-link.ts";
 import { measure_log, track_segments, undo_half_rotations } from "../segments.ts";
@@ -182,6 +183,8 @@ async function by_host(
 async function by_ourselves(services: Services, agent: AgentRecord, ending: Ending): Promise<ClosedReport> {
   // The host is on record before it is told to launch.
   const never_ran = !agent.host;
+  // It may be there all the same, and hang. When tmux does not answer, its session is ended later, and it leaves with that or at its own deadline.
+  if (never_ran) await end_start(services.tmux, agent, null);
   const note = "the host was gone: the log holds what it had written; what was still in the terminal is not known";
   const groups = possible_groups(services.containment, agent);
   if (agent.host && agent.host.boot_id !== boot_id()) {
@@ -245,7 +248,7 @@ async function release(services: Services, agent: AgentRecord, link: HostLink | 
   const { host } = agent;
   if (link) {
     await link
-      .request({ type: "release" })
+      .request({ type: "release" }, LEAVE_DEADLINE_MS)
       .catch((error) =>
         services.log.debug({ agent_id: agent.id, error: message_of(error) }, "the host left before it was released"),
       );

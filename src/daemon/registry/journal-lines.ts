@@ -65,6 +65,24 @@ function parse<T>(schema: z.ZodType<T>, line: string): T | null {
   }
 }
 
+/**
+ * True for what a write of ours that came to no end leaves: nothing, the beginning of a record (of JSON no beginning is JSON), or room that the file
+ * system gave and never filled.
+ */
+export function is_cut_short(tail: string): boolean {
+  return /^\0*$/.test(tail) || ((tail.startsWith('{"') || tail === "{") && !is_json(tail));
+}
+
+function is_json(text: string): boolean {
+  try {
+    JSON.parse(text);
+    return true;
+  } catch (error) {
+    if (error instanceof SyntaxError) return false;
+    throw error;
+  }
+}
+
 /** Where the lines are in the copy, and the copy's size in bytes. */
 export interface Copied {
   entries: Entry[];

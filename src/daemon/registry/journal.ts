@@ -3,9 +3,9 @@
  * they left. Appended and synced before the registry forgets the agent; written by the registry alone. No handle is kept between two
  * calls, and of what is in it the memory has an index alone (`Entry`, about 200 bytes an agent).
  *
- * A line that a crash cut short is the last one; it is cut off, because its agent is still in the registry. One that
- * lost only its end is whole, and gets it back. Lines that are no record stay in the file, with a warning, also when it is written anew: they may
- * be what is left of somebody's receipt.
+ * A line that a crash cut short is the last one, and begins as our lines begin; it is cut off, because its agent is still in the registry. A last
+ * line that only has no end gets one. Lines that are no record stay in the file, with a warning, also when it is written anew: they may be what is
+ * left of somebody's receipt, or a person's.
  */
 import { constants } from "node:fs";
 import { type FileHandle, open, rename, rm } from "node:fs/promises";
@@ -15,7 +15,16 @@ import { is_errno } from "../../contract/errors.ts";
 import { in_directory, open_in_place, remove_in_place } from "../../drivers/in-place.ts";
 import { crash_point } from "../../faults/crash-point.ts";
 import { Lane, no_answer, within } from "../patience.ts";
-import { copy_lines, type Entry, entry_of, line_of_sums, type Span, to_record, to_sums } from "./journal-lines.ts";
+import {
+  copy_lines,
+  type Entry,
+  entry_of,
+  is_cut_short,
+  line_of_sums,
+  type Span,
+  to_record,
+  to_sums,
+} from "./journal-lines.ts";
 import { type Scanned, scan_lines } from "./scan-lines.ts";
 import { add_agent, add_sums, no_sums, type Sums } from "./sums.ts";
 
@@ -26,7 +35,7 @@ export class Journal {
   private strange_lines = 0;
   /** Of everybody who ever left, forgotten or not. */
   private all = no_sums();
-  /** The last line is whole and has no end. */
+  /** The last line is not ours to cut off and has no end: a whole record, or no record at all. */
   private open_end = false;
   /** The file's size as we left it; another one means that somebody, or a write that failed, changed it. */
   private size = 0;
@@ -79,6 +88,24 @@ export class Journal {
     return this.size;
   }
 
+  /**
+   * Makes what is in the file last. For a start that finds an agent in both the journal and the registry: whoever wrote it here may have died before
+   * it was synced, and once the registry forgets the agent this is all there is of it.
+   */
+  sync(): Promise<void> {
+    return this.lane.in_turn(async () => {
+      await in_directory(dirname(this.path), async (at, directory) => {
+        const file = await open(at(basename(this.path)), constants.O_RDWR | constants.O_NOFOLLOW);
+        try {
+          await file.sync();
+          await directory.sync();
+        } finally {
+          await file.close();
+        }
+      });
+    });
+  }
+
   /** Adds agents. On the disk when it resolves. */
   append(agents: readonly AgentRecord[]): Promise<void> {
     return this.lane.in_turn(async () => {
@@ -96,6 +123,7 @@ export class Journal {
           const lines = fresh.map((one) => `${JSON.stringify(one)}\n`);
           const missing_end = this.open_end ? "\n" : "";
           await file.appendFile(missing_end + lines.join(""));
+          crash_point("journal.appended");
           // Also when all of them were there, and for the file's name: an earlier call may have written them, and failed to sync.
           await file.sync();
           await directory.sync();
@@ -181,6 +209,7 @@ export class Journal {
         const copied = await this.copy(from, at(`${name}.new`));
         crash_point("journal.copied");
         await rename(at(`${name}.new`), at(name));
+        crash_point("journal.renamed");
         // In the file's order: `entries` is the order in which they left.
         this.index = new Map(copied.entries.map((one) => [one.id, one]));
         this.strange = copied.strange;
@@ -227,21 +256,25 @@ export class Journal {
       if (forgotten) add_sums(all, forgotten);
       return agent !== null || forgotten !== null;
     };
-    const tail = await scan_lines(file, (line) => {
-      if (take(line)) return;
+    const take_strange = ({ offset, length }: Span) => {
       strange_lines += 1;
       const last = strange.at(-1);
-      if (last && last.offset + last.length + 1 === line.offset) last.length += line.length + 1;
-      else strange.push({ offset: line.offset, length: line.length });
+      if (last && last.offset + last.length + 1 === offset) last.length += length + 1;
+      else strange.push({ offset, length });
+    };
+    const tail = await scan_lines(file, (line) => {
+      if (!take(line)) take_strange(line);
     });
     const whole = take(tail);
+    const stays = whole || !is_cut_short(tail.text);
+    if (stays && !whole) take_strange(tail);
     for (const entry of index.values()) add_agent(all, entry);
     this.index = index;
     this.all = all;
     this.strange = strange;
     this.strange_lines = strange_lines;
-    this.open_end = whole;
-    this.size = tail.offset + (whole ? tail.length : 0);
+    this.open_end = stays;
+    this.size = tail.offset + (stays ? tail.length : 0);
     if (strange_lines > 0)
       this.warn(`${this.path}: ${strange_lines} lines are no receipts; they are left where they are`);
   }

@@ -1,7 +1,7 @@
 /** What the supervisor remembers: tasks and their agents. The only writer of the registry files. */
 import { mkdir, readdir } from "node:fs/promises";
 import type { AgentRecord } from "../../contract/agent.ts";
-import { message_of, SupervisorError, trouble } from "../../contract/errors.ts";
+import { is_errno, message_of, SupervisorError, trouble } from "../../contract/errors.ts";
 import { TASK_ID_PATTERN } from "../../contract/ids.ts";
 import { task_dir } from "../../contract/paths.ts";
 import { agent_status, is_ended, type LifecycleEvent, next_status } from "../../contract/status.ts";
@@ -95,7 +95,10 @@ export class Registry {
   }
 
   private async make_again(dir: string): Promise<Task> {
-    await mkdir(dir, { mode: 0o700 });
+    // There already: an earlier try made it, and could not load it.
+    await mkdir(dir, { mode: 0o700 }).catch((error) => {
+      if (!is_errno(error, "EEXIST")) throw error;
+    });
     return this.load_task(dir);
   }
 

@@ -29,7 +29,8 @@ export async function load_task(dir: string, warn: Warn): Promise<Task> {
   const { store, source } = await RegistryStore.load(registry_path(dir), empty_registry(dir), warn);
   const journal = await Journal.load(journal_path(dir), warn);
   const agents = new Map<string, AgentRecord>();
-  // In both: a crash came between the journal and the registry. It has left.
+  // In both: a crash came between the journal and the registry. It has left, as soon as the journal is sure to last.
+  if (store.data.agents.some((raw) => has_left(journal, raw))) await journal.sync();
   store.data.agents = store.data.agents.filter((raw) => !has_left(journal, raw));
   store.data.agents = store.data.agents.map((raw) => {
     const parsed = agent_record.safeParse(raw);

@@ -12,6 +12,7 @@ import { type ListedFile, list_files } from "./list-files.ts";
 import { AGENT_FILES, file_owner } from "./names.ts";
 import { somebody_listens } from "./somebody-listens.ts";
 import type { Garbage, Sweep } from "./sweep.ts";
+import { has_strange_entries } from "./unreadable.ts";
 
 const DAY_MS = 86_400_000;
 
@@ -60,8 +61,7 @@ async function named_files(task: Task): Promise<{ file: ListedFile; id: string }
 /** Why nobody can tell that it is an orphan, or null. */
 async function why_not({ services }: Sweep, task: Task, id: string, file: ListedFile): Promise<string | null> {
   if (!file.plain) return "it is a link, or has another name or owner as well";
-  if (task.store.data.agents.length !== task.agents.size)
-    return "the task's registry has entries that are no agents, and one may be its owner";
+  if (has_strange_entries(task)) return "the task's registry has entries that are no agents, and one may be its owner";
   if (task.journal.unreadable > 0)
     return "the task's journal has lines that are no receipts, and one may be of its owner";
   if (services.registry.is_taken(short_agent_id(id))) return "an agent of another task has this number";

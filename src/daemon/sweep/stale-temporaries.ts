@@ -1,5 +1,5 @@
 /** Halves of writes that never came to their end, in the workspace and in its tasks. One that is being written is young, or held. */
-import { basename } from "node:path";
+import { basename, join } from "node:path";
 import { archive_dir, daemon_file, exits_dir, journal_path, ledger_path, registry_path } from "../../contract/paths.ts";
 import { remove_in_place } from "../../drivers/in-place.ts";
 import { process_ref_of } from "../../drivers/procfs.ts";
@@ -7,6 +7,7 @@ import { is_unfinished } from "../ending/end.ts";
 import { type ListedFile, list_files } from "./list-files.ts";
 import { archive_owner } from "./names.ts";
 import type { Garbage, Sweep } from "./sweep.ts";
+import { has_unreadable } from "./unreadable.ts";
 
 /** What is written beside a file before it is renamed: by this version, and by the one before (write-file-atomic: a number). */
 export const atomic_temp = (name: string) => new RegExp(`^${name.replaceAll(".", "\\.")}(?:\\.bak)?\\.(?:new|\\d+)$`);
@@ -15,6 +16,8 @@ export const is_half_written = (name: string) =>
   [daemon_file(""), ledger_path("")].some((path) => atomic_temp(basename(path)).test(name));
 /** What a daemon writes at its start to see that it can. */
 export const PROBE = /^\.write-probe-(\d+)$/;
+
+const WHY = "it is half of a write that did not come to its end";
 
 export async function stale_temporaries(sweep: Sweep): Promise<void> {
   const { registry, workspace } = sweep.services;
@@ -32,20 +35,28 @@ export async function stale_temporaries(sweep: Sweep): Promise<void> {
       const agent = id ? task.agents.get(id) : undefined;
       return agent !== undefined && is_unfinished(agent);
     };
+    const known = (id: string) => task.agents.has(id) || task.journal.get(id) !== undefined;
     await take(archive_dir(task.dir), (name) => {
       const id = archive_owner(name.replace(/\.new$/, ""));
-      return name.endsWith(".new") && id !== null && !living(id);
+      if (!name.endsWith(".new") || id === null || living(id)) return false;
+      if (known(id) || !has_unreadable(task)) return true;
+      const path = join(archive_dir(task.dir), name);
+      sweep.leave({
+        what: "stale_temporary",
+        path,
+        why: `${WHY}; but the registry or journal has what nobody can read, and that may be of its agent`,
+      });
+      return false;
     });
     await take(exits_dir(task.dir), (name) => {
       const id = /^(.+)\.json\.new$/.exec(name)?.[1];
-      const known = id !== undefined && (task.agents.has(id) || task.journal.get(id) !== undefined);
-      return known && !living(id);
+      return id !== undefined && known(id) && !living(id);
     });
   }
   const found = (file: ListedFile): Garbage => ({
     what: "stale_temporary",
     path: file.path,
-    why: "it is half of a write that did not come to its end",
+    why: WHY,
   });
   const settled = stale.filter((file) => sweep.is_settled(found(file), file.mtime_ms));
   const held = await sweep.held(settled.map((file) => file.path));

@@ -227,6 +227,32 @@ describe("a journal", () => {
     }
   });
 
+  test.each([
+    ["JSON that is no receipt", '{"of":"another version"}'],
+    ["a person's note", "do not touch, I look into this"],
+  ])("keeps a last line without an end that is %s: it was not cut short by us", async (_what, tail) => {
+    await (await load()).append([agent(1, "x".repeat(4000)), agent(2)]);
+    appendFileSync(path, tail);
+    const journal = await load();
+    expect(journal.unreadable).toBe(1);
+    await journal.append([agent(3)]);
+    await journal.forget([agent(1).id]);
+    expect(kept_lines()).toEqual([JSON.stringify(agent(2)), tail, JSON.stringify(agent(3))]);
+    for (const one of [journal, await load()]) {
+      expect(ids(one)).toEqual([agent(2).id, agent(3).id]);
+      expect(await one.read(agent(3).id)).toEqual(agent(3));
+    }
+  });
+
+  test("cuts off room that the file system gave to a write and never filled", async () => {
+    await (await load()).append([agent(1)]);
+    appendFileSync(path, "\0".repeat(100));
+    const journal = await load();
+    expect(journal.unreadable).toBe(0);
+    await journal.append([agent(2)]);
+    expect(lines()).toEqual([agent(1), agent(2)].map((one) => JSON.stringify(one)));
+  });
+
   test("is not read or written through a link", async () => {
     const elsewhere = join(dir, "elsewhere");
     writeFileSync(elsewhere, "");

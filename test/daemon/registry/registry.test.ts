@@ -1,8 +1,23 @@
-import { link, mkdir, mkdtemp, readdir, readFile, rename, rm, symlink, utimes, writeFile } from "node:fs/promises";
+import {
+  link,
+  mkdir,
+  mkdtemp,
+  open,
+  readdir,
+  readFile,
+  readlink,
+  rename,
+  rm,
+  symlink,
+  utimes,
+  writeFile,
+} from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
+import type { AgentRecord } from "../../../src/contract/agent.ts";
 import { Registry } from "../../../src/daemon/registry/registry.ts";
+import type { Task } from "../../../src/daemon/registry/task.ts";
 
 const TASK = "TASK-20251029-225319-45548b6a";
 let workspace: string;
@@ -270,4 +285,39 @@ test("a task that could not be made again is tried again when somebody asks agai
   await rename(`${workspace}-away`, workspace);
   const task = await registry.restore_task("TASK-20260101-000000-0123abcd");
   expect(registry.tasks.get(task.task_id)).toBe(task);
+});
+
+test("a task whose directory was made again, and could not be loaded then, is made again when somebody asks again", async () => {
+  const registry = await load();
+  const dir = join(workspace, "TASK-20260101-000000-0123abcd");
+  await mkdir(dir);
+  // Something stands in the place of one of its folders.
+  await writeFile(join(dir, "logs"), "");
+  await expect(registry.restore_task(basename(dir))).rejects.toMatchObject({ code: "EEXIST" });
+  await rm(join(dir, "logs"));
+  const task = await registry.restore_task(basename(dir));
+  expect(registry.tasks.get(task.task_id)).toBe(task);
+});
+
+test("an agent that a crash left in both files leaves the registry only when the journal is sure to last", async () => {
+  await writeFile(path(), JSON.stringify(seed_registry));
+  const [task] = [...(await load()).tasks.values()] as [Task];
+  const [agent] = [...task.agents.values()] as [AgentRecord];
+  await task.journal.append([agent]);
+  const order: string[] = [];
+  const handle = await open(workspace);
+  const prototype = Object.getPrototypeOf(handle);
+  await handle.close();
+  const { sync } = prototype;
+  const spy = vi.spyOn(prototype, "sync").mockImplementation(async function (this: unknown) {
+    order.push(await readlink(`/proc/self/fd/${(this as { fd: number }).fd}`));
+    return sync.call(this);
+  });
+  try {
+    const again = await load();
+    expect(again.agents().map((one) => one.id)).not.toContain(agent.id);
+  } finally {
+    spy.mockRestore();
+  }
+  expect(order).toEqual([task.journal.path, task.dir]);
 });

@@ -2,12 +2,14 @@ import { measure_usage } from "../../../containment/groups.ts";
 import { proven_groups } from "../../../containment/place.ts";
 import { type AgentRecord, is_foreign } from "../../../contract/agent.ts";
 import { is_ended } from "../../../contract/status.ts";
+import { feel_pulse } from "../../host-pulse.ts";
 import type { Services } from "../../services.ts";
 import type { Handler } from "../handler.ts";
 import { view } from "../view.ts";
 
 export const get_agent: Handler<"get_agent"> = async (services, { params }) => {
   const agent = await services.registry.recall(params.agent);
+  await feel_pulse(services, agent);
   return { ...view(services, agent), usage: usage_of(services, agent) };
 };
 

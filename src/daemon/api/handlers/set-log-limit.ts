@@ -1,14 +1,17 @@
-import { SupervisorError } from "../../../contract/errors.ts";
+import { ask_host } from "../../host-pulse.ts";
 import type { Handler } from "../handler.ts";
 import { running } from "../running.ts";
+
+const FATE = {
+  undone: "the limit stays as it was",
+  perhaps: "it may take the limit when it goes on, but it is not recorded: set it again then",
+};
 
 /** The host first: what it refuses is not recorded. */
 export const set_log_limit: Handler<"set_log_limit"> = async (services, { params, body }) => {
   const agent = running(services, params.agent);
-  const link = services.hosts.get(agent.id);
-  if (!link) throw new SupervisorError("host_failed", `the host of ${agent.id} is not connected`);
   const max_bytes = body.log_max_bytes;
-  await link.request({ type: "log_limit", max_bytes });
+  await ask_host(services, agent, { type: "log_limit", max_bytes }, FATE);
   await services.registry.update(agent, { log_limit: { ...agent.log_limit, max_bytes } });
   return agent;
 };
