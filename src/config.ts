@@ -52,6 +52,11 @@ export function containment_setting(env: Environment): "auto" | "cookie" {
   return env.SUPERVISOR_CONTAINMENT === "cookie" ? "cookie" : "auto";
 }
 
+/** How it is found out who holds a file: `lsof` has lsof over everything decide; anything else looks through /proc first. */
+export function verification_setting(env: Environment): "auto" | "lsof" {
+  return env.SUPERVISOR_VERIFICATION === "lsof" ? "lsof" : "auto";
+}
+
 /** What the tmux server and the hosts get of the environment: enough to run, and no secret. */
 export function base_environment(env: Environment): Record<string, string> {
   const kept: Record<string, string> = {

@@ -13,9 +13,9 @@ export const SUPERVISOR = fileURLToPath(new URL("../../dist/supervisor.js", impo
 export async function start_supervisor() {
   const root = temporary_directory("sv-bench-");
   const env = { PATH: process.env.PATH, HOME: root, LANG: "C.UTF-8", XDG_RUNTIME_DIR: root };
-  // So that the two ways of containment can be compared.
-  const { SUPERVISOR_CONTAINMENT } = process.env;
-  if (SUPERVISOR_CONTAINMENT) env.SUPERVISOR_CONTAINMENT = SUPERVISOR_CONTAINMENT;
+  // So that the two ways of containment, and of verification, can be compared.
+  for (const name of ["SUPERVISOR_CONTAINMENT", "SUPERVISOR_VERIFICATION"])
+    if (process.env[name]) env[name] = process.env[name];
   const workspace = join(root, "ws");
   let child = null;
   let ended = null;

@@ -2,7 +2,8 @@
 import { z } from "zod";
 
 /**
- * Why. `cleanup_failed` and `agent_lost` are told once and never resolved: they are facts. The others hold until they are over.
+ * Why. `cleanup_failed`, `agent_lost` and `verdict_disputed` are told once and never resolved: they are facts. The others hold until they are over.
+ * `verdict_disputed`: a file was removed as free, and lsof over everything names a holder.
  * `cleanup_deferred`: files wait in trash for longer than `alerts.deferred_minutes`. `disk_low`: less free than `alerts.disk_free_bytes`.
  * `end_waiting`: an end that cannot be completed. `host_silent`: a host that the daemon cannot speak with.
  */
@@ -13,6 +14,7 @@ export const alert_cause = z.enum([
   "disk_low",
   "end_waiting",
   "host_silent",
+  "verdict_disputed",
 ]);
 export type AlertCause = z.infer<typeof alert_cause>;
 

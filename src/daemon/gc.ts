@@ -5,6 +5,7 @@
 import { message_of } from "../contract/errors.ts";
 import type { Answer } from "../contract/operations.ts";
 import type { Services } from "./services.ts";
+import { audited_verdicts } from "./sweep/audited-verdicts.ts";
 import { deferred_removals } from "./sweep/deferred-removals.ts";
 import { departing_agents } from "./sweep/departing-agents.ts";
 import { empty_groups } from "./sweep/empty-groups.ts";
@@ -22,8 +23,8 @@ const EVERY_MS = 60_000;
 /** Everything is swept each so many times: it asks tmux, and looks at every file. */
 const EVERYTHING_EACH = 5;
 
-/** Deferred removals first, because they free what others wait for; archives before receipts, receipts before tasks. */
-const SOON = [deferred_removals, empty_groups];
+/** Deferred removals first of what removes, because they free what others wait for; archives before receipts, receipts before tasks. */
+const SOON = [audited_verdicts, deferred_removals, empty_groups];
 const EVERYTHING = [
   ...SOON,
   departing_agents,

@@ -22,6 +22,7 @@ import {
 } from "../contract/paths.ts";
 import { is_ended } from "../contract/status.ts";
 import { lsof_version } from "../drivers/lsof.ts";
+import { type LookForHolders, look_for_holders } from "../drivers/proc-holders.ts";
 import { end_idle_server, server_lives, TMUX_CONFIG, tmux_version } from "../drivers/tmux.ts";
 import { arm, type Crash, crash_point } from "../faults/crash-point.ts";
 import { Queue } from "./admission/queue.ts";
@@ -29,6 +30,8 @@ import { find_host } from "./adopt.ts";
 import { Alerts } from "./alerts/alerts.ts";
 import { end_leftover_hooks } from "./alerts/hook.ts";
 import { start_server } from "./api/server.ts";
+import { Audit } from "./audit.ts";
+import { heard_audit } from "./audit-result.ts";
 import { Ages, type Clock, SYSTEM_CLOCK } from "./clock.ts";
 import { load_config } from "./config/load.ts";
 import { deploy_queued } from "./deploy.ts";
@@ -63,12 +66,16 @@ export interface DaemonOptions {
   /** Where config files are looked for, the weightiest first. */
   config_places: ConfigPlace[];
   containment: "auto" | "cookie";
+  /** `auto` unless told otherwise. */
+  verification?: "auto" | "lsof";
   log: Logger;
   /** How often deferred removals are tried again, in ms; a minute unless a test says otherwise. */
   sweep_every_ms?: number;
   /** For tests: another time for what grows old, and the program of hosts where this is not run from its bundle. */
   clock?: Clock;
   host_program?: string;
+  /** For tests: another way to name who may hold a file. */
+  look_for_holders?: LookForHolders;
   /** For tests: where this process dies (docs/faults.md). */
   crash?: Crash | null;
 }
@@ -116,7 +123,9 @@ export async function start_daemon(options: DaemonOptions): Promise<Daemon> {
       take: true,
     });
     options.log.info({ mode: containment.report.mode }, `containment: ${containment.report.detail}`);
-    const verifier = new Verifier();
+    const verifier = new Verifier(
+      options.verification === "lsof" ? null : (options.look_for_holders ?? look_for_holders),
+    );
     const clock = options.clock ?? SYSTEM_CLOCK;
     const panes = new Panes(() => services);
     const metrics = new Metrics(() => services);
@@ -134,6 +143,7 @@ export async function start_daemon(options: DaemonOptions): Promise<Daemon> {
       ages: new Ages(clock),
       sightings: new Sightings(clock),
       verifier,
+      audit: new Audit((result) => heard_audit(services, result)),
       events: new EventLog(),
       log: options.log,
       metrics,
@@ -160,6 +170,8 @@ export async function start_daemon(options: DaemonOptions): Promise<Daemon> {
     // What is there was left by a daemon that was killed, or planted: it is never opened.
     await rm(services.tmux.config, { force: true });
     await writeFile(services.tmux.config, TMUX_CONFIG, { flag: "wx", mode: 0o600 });
+    await services.audit.open(canary_file(runtime_dir));
+    undo.push(() => services.audit.close());
     await verifier.open(canary_file(runtime_dir), whose_process(services));
     undo.push(() => verifier.close());
     services.events.listen(metrics.hear);
@@ -220,6 +232,7 @@ export async function start_daemon(options: DaemonOptions): Promise<Daemon> {
       for (const link of services.hosts.values()) link.close();
       await registry.settle();
       registry.freeze();
+      await services.audit.close();
       await verifier.close();
       const left = running();
       let tmux_left = false;

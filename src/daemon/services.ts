@@ -7,6 +7,7 @@ import type { HostState } from "../contract/host-state.ts";
 import type { TmuxServer } from "../drivers/tmux.ts";
 import type { WaitingRoom } from "./admission/waiting-room.ts";
 import type { Alerts } from "./alerts/alerts.ts";
+import type { Audit } from "./audit.ts";
 import type { Ages, Clock } from "./clock.ts";
 import type { EndUnderWay } from "./ending/end-under-way.ts";
 import type { EventLog } from "./events.ts";
@@ -47,6 +48,8 @@ export interface Services {
   /** What the sweeper has seen before, and since when. */
   sightings: Sightings;
   verifier: Verifier;
+  /** Looks over what the verifier found. */
+  audit: Audit;
   events: EventLog;
   log: Logger;
   metrics: Metrics;

@@ -5,6 +5,7 @@ import { find_containment } from "../containment/place.ts";
 import { message_of } from "../contract/errors.ts";
 import { cgroup_directory } from "../contract/paths.ts";
 import { lsof_version } from "../drivers/lsof.ts";
+import { why_not_look } from "../drivers/proc-holders.ts";
 import { boot_id } from "../drivers/procfs.ts";
 import { tmux_version } from "../drivers/tmux.ts";
 
@@ -14,12 +15,17 @@ export interface Check {
   detail: string;
 }
 
-export async function examine(workspace: string, setting: "auto" | "cookie"): Promise<Check[]> {
+export async function examine(
+  workspace: string,
+  setting: "auto" | "cookie",
+  verification: "auto" | "lsof",
+): Promise<Check[]> {
   return Promise.all([
     check("node", async () => process.version),
     check("tmux", async () => (await tmux_version()) ?? fail("not installed; for example: apt-get install tmux")),
     check("lsof", async () => (await lsof_version()) ?? fail("not installed; for example: apt-get install lsof")),
     check("/proc", async () => `boot ${boot_id()}`),
+    check("verification", async () => explain_verification(verification)),
     check("workspace", async () => {
       try {
         await access(workspace, constants.W_OK);
@@ -34,6 +40,14 @@ export async function examine(workspace: string, setting: "auto" | "cookie"): Pr
       return find_containment(setting, directory, { take: false }).report.detail;
     }),
   ]);
+}
+
+/** Neither way is missing anything: one is slower. */
+function explain_verification(setting: "auto" | "lsof"): string {
+  const why = setting === "lsof" ? "SUPERVISOR_VERIFICATION=lsof asks for it" : why_not_look();
+  return why === null
+    ? "a look through /proc names who may hold a file, lsof over those signs, and lsof over everything looks over it afterwards"
+    : `lsof over everything decides who holds a file, which takes longer: ${why}`;
 }
 
 function fail(text: string): never {

@@ -3,6 +3,7 @@
  * side is slow: at the deadline everybody of its group is killed, each by pid and start time, and the caller gets its answer then, even
  * if a process does not die (uninterruptible sleep: KILL is waiting for it) or somebody keeps the output open.
  */
+import { setPriority } from "node:os";
 import { execa } from "execa";
 import { errno_of, is_errno, message_of } from "../contract/errors.ts";
 import type { ProcessRef } from "../contract/receipt.ts";
@@ -16,11 +17,19 @@ export interface Bounded {
   failure: string | null;
 }
 
-/** `max_bytes` bounds stdout, and stderr, each. Never rejects. */
+export interface Bounds {
+  deadline_ms: number;
+  /** Of stdout, and of stderr, each. */
+  max_bytes: number;
+  /** As of nice(1); as urgent as the caller without. */
+  nice?: number | undefined;
+}
+
+/** Never rejects. */
 export async function run_bounded(
   program: string,
   args: readonly string[],
-  { deadline_ms, max_bytes }: { deadline_ms: number; max_bytes: number },
+  { deadline_ms, max_bytes, nice }: Bounds,
 ): Promise<Bounded> {
   const child = execa(program, args, {
     reject: false,
@@ -35,6 +44,7 @@ export async function run_bounded(
   });
   // Read at once: even when it has ended it is a zombie until the next turn of the event loop.
   const leader = child.pid === undefined ? null : process_ref_of(child.pid);
+  if (leader && nice !== undefined) make_nice(leader.pid, nice);
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<"late">((resolve) => {
     timer = setTimeout(() => resolve("late"), deadline_ms);
@@ -50,6 +60,15 @@ export async function run_bounded(
   const failure = why_no_answer(program, result);
   if (failure) end_group(leader);
   return { stdout: String(result.stdout), stderr: String(result.stderr), exit_code: result.exitCode ?? null, failure };
+}
+
+function make_nice(pid: number, nice: number): void {
+  try {
+    setPriority(pid, nice);
+  } catch (error) {
+    // It has ended already.
+    if ((error as { info?: { code?: string } }).info?.code !== "ESRCH") throw error;
+  }
 }
 
 interface Result {

@@ -21,6 +21,17 @@ export interface FileId {
 /** lsof escapes names it cannot print, so that a holder is matched by device and inode, never by the name. `device` is null where lsof did not say. */
 export type RawHolder = Omit<Holder, "whose"> & { device: bigint | null; inode: bigint };
 export type LsofAnswer = { ok: true; holders: RawHolder[] } | { ok: false; reason: string };
+export interface Canary {
+  path: string;
+  id: FileId;
+  pid: number;
+}
+export interface LsofOptions {
+  deadline_ms?: number;
+  program?: string;
+  /** Only these processes are looked at, which takes a hundredth of the time; the canary's holder is always one of them. */
+  among?: { pids: readonly number[]; threads_of: readonly number[] };
+}
 
 /**
  * Asks for the holders of existing files. `canary` is a file that process `pid` holds open: an answer in which it is missing is
@@ -33,14 +44,60 @@ export type LsofAnswer = { ok: true; holders: RawHolder[] } | { ok: false; reaso
  */
 export async function lsof(
   files: readonly string[],
-  canary: { path: string; id: FileId; pid: number },
-  { deadline_ms = DEADLINE_MS, program = "lsof" } = {},
+  canary: Canary,
+  { among, ...options }: LsofOptions = {},
 ): Promise<LsofAnswer> {
   const asked = [canary.path, ...files];
-  const exempt = elsewhere(list_mounts(), asked).flatMap((point) => ["-e", point]);
-  const result = await run_bounded(program, ["-w", "-n", "-P", ...exempt, "-F", "pcLfaDin", "--", ...asked], {
+  const ask = (limits: string[]) => answer_of([...limits, ...exempt(asked), "--", ...asked], canary, options);
+  if (!among) return ask([]);
+  const only = (pids: readonly number[]) => ["-a", "-p", [...new Set([canary.pid, ...pids])].join(",")];
+  // With -K and -a lsof looks at threads alone (seen with 4.95), so that they are asked for beside the processes.
+  const answers = await Promise.all([
+    ask(only(among.pids)),
+    ...(among.threads_of.length > 0 ? [ask(["-K", ...only(among.threads_of)])] : []),
+  ]);
+  const holders: RawHolder[] = [];
+  for (const answer of answers) {
+    if (!answer.ok) return answer;
+    holders.push(...answer.holders);
+  }
+  return { ok: true, holders: once_each(holders) };
+}
+
+/**
+ * Every file that was removed and is still open or mapped, whoever has it: lsof over all processes, at the lowest priority. The name of a removed
+ * file is the one that it had last. `files` are the former names of those that matter; `canary` is a removed file that process `pid` holds open.
+ */
+export function lsof_removed(
+  files: readonly string[],
+  canary: Canary,
+  options: Omit<LsofOptions, "among"> = {},
+): Promise<LsofAnswer> {
+  // `+L1`: descriptors of files without a name; `DEL`: mappings of such.
+  const question = ["+L1", "-d", "DEL", ...exempt([canary.path, ...files])];
+  return answer_of(question, canary, { ...options, nice: LOWEST });
+}
+
+/** nice(1)'s; of use to nobody but who has time. */
+const LOWEST = 19;
+
+const exempt = (asked: readonly string[]) => elsewhere(list_mounts(), asked).flatMap((point) => ["-e", point]);
+
+/** Each thread of a process names what it has in common with the others. */
+function once_each(holders: readonly RawHolder[]): RawHolder[] {
+  const key = (one: RawHolder) => [one.pid, one.fd, one.device, one.inode, one.path].join(" ");
+  return [...new Map(holders.map((one) => [key(one), one])).values()];
+}
+
+async function answer_of(
+  question: readonly string[],
+  canary: Canary,
+  { deadline_ms = DEADLINE_MS, program = "lsof", nice }: Omit<LsofOptions, "among"> & { nice?: number },
+): Promise<LsofAnswer> {
+  const result = await run_bounded(program, ["-w", "-n", "-P", "-F", "pcLfaDin", ...question], {
     deadline_ms,
     max_bytes: ANSWER_LIMIT_BYTES,
+    nice,
   });
   if (result.failure) return { ok: false, reason: result.failure };
   // With -w there are no warnings: whatever it says on stderr is that something went wrong.

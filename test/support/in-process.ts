@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import pino from "pino";
 import { Client } from "../../src/client/client.ts";
-import { type Daemon, start_daemon } from "../../src/daemon/run.ts";
+import { type Daemon, type DaemonOptions, start_daemon } from "../../src/daemon/run.ts";
 import { SimulatedClock } from "./simulated-clock.ts";
 import { TestSupervisor } from "./supervisor.ts";
 
@@ -23,7 +23,11 @@ export interface InProcess {
   dispose(): Promise<void>;
 }
 
-export async function start_in_process(retention: Record<string, number>, base?: string): Promise<InProcess> {
+export async function start_in_process(
+  retention: Record<string, number>,
+  base?: string,
+  more: Partial<DaemonOptions> = {},
+): Promise<InProcess> {
   const supervisor = await TestSupervisor.prepare(base);
   const clock = new SimulatedClock();
   writeFileSync(join(supervisor.root, "supervisor.config.json"), JSON.stringify({ retention }), { mode: 0o600 });
@@ -35,6 +39,7 @@ export async function start_in_process(retention: Record<string, number>, base?:
       base_env: { PATH: supervisor.env.PATH as string, HOME: supervisor.root, TERM: "xterm-256color" },
       config_places: [{ dir: supervisor.root, name: "supervisor.config" }],
       containment: "auto",
+      ...more,
       log: pino({ level: "silent" }),
       // By itself it never sweeps: the tests look before and after.
       sweep_every_ms: 3_600_000,

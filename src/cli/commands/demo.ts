@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Command } from "commander";
 import { Client } from "../../client/client.ts";
-import { base_environment, containment_setting, runtime_base } from "../../config.ts";
+import { base_environment, containment_setting, runtime_base, verification_setting } from "../../config.ts";
 import { one_line } from "../../contract/printable.ts";
 import type { Context } from "../context.ts";
 import { print, print_table, receipt_text } from "../output.ts";
@@ -43,6 +43,7 @@ export function demo_command(program: Command, context: Context): void {
         base_env: base_environment(context.env),
         config_places: [],
         containment: containment_setting(context.env),
+        verification: verification_setting(context.env),
         log: pino({ level: "silent" }),
       });
       try {

@@ -1,6 +1,6 @@
 /** `supervisor doctor`: is everything there, and does a daemon answer? */
 import type { Command } from "commander";
-import { containment_setting } from "../../config.ts";
+import { containment_setting, verification_setting } from "../../config.ts";
 import { message_of } from "../../contract/errors.ts";
 import type { Context } from "../context.ts";
 import { print, print_json } from "../output.ts";
@@ -11,7 +11,8 @@ export function doctor_command(program: Command, context: Context): void {
     .description("what this machine has and what is missing; works without a supervisor")
     .action(async () => {
       const { examine } = await import("../../doctor/doctor.ts");
-      const checks = await examine(context.workspace(), containment_setting(context.env));
+      const { env } = context;
+      const checks = await examine(context.workspace(), containment_setting(env), verification_setting(env));
       const daemon = await context
         .client()
         .then((client) => client.call("health"))

@@ -1,7 +1,14 @@
 /** `supervisor start`: the daemon in the foreground. What the daemon needs is loaded only here. */
 import { writeFile } from "node:fs/promises";
 import { type Command, Option } from "commander";
-import { base_environment, config_places, containment_setting, crash_of, runtime_base } from "../../config.ts";
+import {
+  base_environment,
+  config_places,
+  containment_setting,
+  crash_of,
+  runtime_base,
+  verification_setting,
+} from "../../config.ts";
 import { deferred } from "../../contract/deferred.ts";
 import { message_of, SupervisorError } from "../../contract/errors.ts";
 import type { Daemon } from "../../daemon/run.ts";
@@ -78,6 +85,7 @@ async function serve(context: Context, options: Options, signalled: Promise<null
     base_env: base_environment(context.env),
     config_places: config_places(context.workspace(), context.env),
     containment: containment_setting(context.env),
+    verification: verification_setting(context.env),
     log,
     crash: crash_of(context.env),
   }).catch(async (error) => {

@@ -114,6 +114,11 @@ export class Alerts {
     this.tell(this.made("firing", { cause: "cleanup_failed", agent_id: agent.id, message }));
   }
 
+  /** A file was removed as free, and somebody has it: told each time. */
+  disputed(agent_id: string | null, message: string): void {
+    this.tell(this.made("firing", { cause: "verdict_disputed", agent_id, message }));
+  }
+
   /** Looks soon; calls that come meanwhile share one look. */
   private look(): void {
     if (this.busy) {

@@ -117,6 +117,7 @@ async function run_end(services: Services, agent: AgentRecord, request: EndReque
     crash_point("end.verified");
     await record("remove", "removing");
     const files = await timed("remove", () => remove_files(dir, ending, verdicts));
+    if (ending.cleanup !== "keep") services.audit.note(verdicts, agent.id);
     crash_point("end.removed");
     const outcome = outcome_of(agent, ending);
     const failed_result = outcome.decided_by === "result_event";

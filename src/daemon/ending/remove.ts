@@ -17,11 +17,9 @@ export type RemovedFiles = Pick<
   "files_deleted" | "files_archived" | "files_kept" | "files_deferred" | "files_failed" | "bytes_freed" | "handles"
 >;
 
-export async function remove_files(
-  dir: string,
-  ending: Ending,
-  verdicts: readonly FileVerdict[],
-): Promise<RemovedFiles> {
+type Judged = Omit<FileVerdict, "id">;
+
+export async function remove_files(dir: string, ending: Ending, verdicts: readonly Judged[]): Promise<RemovedFiles> {
   const result: RemovedFiles = {
     files_deleted: [],
     files_archived: [],
@@ -32,7 +30,7 @@ export async function remove_files(
     handles: overall(verdicts),
   };
   for (const [index, file] of ending.set_aside.entries()) {
-    const found = verdicts[index] as FileVerdict;
+    const found = verdicts[index] as Judged;
     try {
       if (ending.cleanup === "keep") result.files_kept.push(file.path);
       else if (found.verdict !== "clear") {
@@ -72,7 +70,7 @@ async function remove_file(dir: string, ending: Ending, file: SetAsideFile, resu
 }
 
 /** The worst verdict of all: one held file makes the whole held, one unknown makes it unknown unless another is held. */
-function overall(verdicts: readonly FileVerdict[]): CleanupReport["handles"] {
+function overall(verdicts: readonly Judged[]): CleanupReport["handles"] {
   if (verdicts.some((one) => one.verdict === "held")) return "held";
   return verdicts.some((one) => one.verdict === "unknown") ? "unknown" : "clear";
 }

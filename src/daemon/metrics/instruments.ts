@@ -69,9 +69,26 @@ export function make_instruments() {
       ["what"],
     ),
     end_failures: counter("supervisor_end_attempts_failed_total", "Ends that began to wait for a new reason."),
-    lsof: histogram("supervisor_lsof_duration_seconds", "One run of lsof, by whether its answer could be used.", [
-      "result",
-    ]),
+    lsof: histogram(
+      "supervisor_lsof_duration_seconds",
+      "One run of lsof for verdicts, by whether its answer could be used, and whether it was asked about candidates or about everything.",
+      ["result", "scope"],
+    ),
+    looks: histogram(
+      "supervisor_look_duration_seconds",
+      "One look through /proc for candidates, by whether it could be used.",
+      ["result"],
+    ),
+    audits: counter(
+      "supervisor_audits_total",
+      "Times that lsof over everything looked over verdicts, by whether its answer could be used.",
+      ["result"],
+    ),
+    audited: counter("supervisor_audited_verdicts_total", "Verdicts on removed files that were looked over."),
+    disputes: counter(
+      "supervisor_audit_disagreements_total",
+      "Holders of files that had been removed as free. Anything but 0 is an alert.",
+    ),
     verdicts: counter("supervisor_lsof_verdicts_total", "Verdicts on files that were there.", ["verdict"]),
     registry: histogram("supervisor_registry_write_duration_seconds", "One durable write of a registry.", ["result"]),
     alerts: counter("supervisor_alerts_total", "Alerts that fired or were resolved.", ["cause", "state"]),

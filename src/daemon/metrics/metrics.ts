@@ -5,10 +5,12 @@ import type { SupervisorEvent } from "../../contract/operations/supervisor.ts";
 import type { Receipt, Verdict } from "../../contract/receipt.ts";
 import { agent_status, is_ended } from "../../contract/status.ts";
 import type { DeliveryResult } from "../alerts/delivery.ts";
+import type { AuditResult } from "../audit.ts";
 import { disk_space } from "../disk-space.ts";
 import { sum_receipts } from "../registry/count-agents.ts";
 import type { Registry } from "../registry/registry.ts";
 import { add_receipts, result_of } from "../registry/sums.ts";
+import type { VerifierWatch } from "../verifier.ts";
 import { VERSION } from "../version.ts";
 import { HostMemory } from "./host-memory.ts";
 import { make_instruments } from "./instruments.ts";
@@ -63,8 +65,18 @@ export class Metrics {
     this.instruments.bytes_freed.inc(bytes);
   }
 
-  readonly lsof_ran = (ms: number, ok: boolean): void =>
-    this.instruments.lsof.observe({ result: ok ? "answered" : "no_answer" }, ms / 1000);
+  readonly lsof_ran: VerifierWatch["lsof_ran"] = (ms, ok, scope) =>
+    this.instruments.lsof.observe({ result: ok ? "answered" : "no_answer", scope }, ms / 1000);
+
+  readonly looked: VerifierWatch["looked"] = (ms, ok) =>
+    this.instruments.looks.observe({ result: ok ? "answered" : "no_answer" }, ms / 1000);
+
+  /** Verdicts were looked over. */
+  audited({ verdicts, disputes, failure }: AuditResult): void {
+    this.instruments.audits.inc({ result: failure === null ? "answered" : "no_answer" });
+    if (failure === null) this.instruments.audited.inc(verdicts);
+    this.instruments.disputes.inc(disputes.length);
+  }
 
   readonly judged = (verdict: Verdict): void => this.instruments.verdicts.inc({ verdict });
 

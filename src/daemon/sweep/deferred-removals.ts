@@ -33,6 +33,7 @@ async function sweep_agent(sweep: Sweep, agent: AgentRecord, whole: Ending, rece
     return;
   }
   const files = await remove_files(services.registry.task_of(agent).dir, ending, verdicts);
+  services.audit.note(verdicts, agent.id);
   crash_point("sweep.removed");
   for (const one of files.files_deferred) tell_waiting(sweep, agent, one);
   const kept = new Set(files.files_deferred.map((file) => file.trash_path));

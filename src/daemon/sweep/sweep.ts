@@ -82,9 +82,11 @@ export class Sweep {
   /** Why each file must not be removed now, or null: somebody holds it, or nobody can tell. */
   async held(paths: readonly string[]): Promise<Map<string, string | null>> {
     const reasons = new Map<string, string | null>();
-    for (let from = 0; from < paths.length; from += BATCH)
-      for (const one of await this.services.verifier.verify(paths.slice(from, from + BATCH)))
-        reasons.set(one.path, reason_of(one));
+    for (let from = 0; from < paths.length; from += BATCH) {
+      const verdicts = await this.services.verifier.verify(paths.slice(from, from + BATCH));
+      if (!this.dry_run) this.services.audit.note(verdicts, null);
+      for (const one of verdicts) reasons.set(one.path, reason_of(one));
+    }
     return reasons;
   }
 }

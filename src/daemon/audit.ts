@@ -1,0 +1,110 @@
+/**
+ * Verdicts are looked over afterwards: lsof over everything is asked for removed files that somebody still has. A file that was free when it was
+ * removed must not be among them; one that is was missed by whoever gave the verdict. Part of every sweep, so once a minute at most by itself, at
+ * the lowest priority, and only when there were verdicts since the last time. One that lsof does not answer is made up for by the next.
+ */
+import { type FileHandle, open, rm } from "node:fs/promises";
+import { basename } from "node:path";
+import { type Canary, type FileId, type LsofAnswer, lsof_removed, type RawHolder } from "../drivers/lsof.ts";
+import type { FileVerdict } from "./verifier.ts";
+
+/** A file that was found to be free and then removed; `path` is what it was then. */
+export interface Cleared {
+  path: string;
+  id: FileId;
+  agent_id: string | null;
+}
+/** A file that was removed as free, and who has it all the same. */
+export interface Dispute {
+  path: string;
+  agent_id: string | null;
+  pid: number;
+  command: string;
+}
+export interface AuditResult {
+  /** How many verdicts were looked over. */
+  verdicts: number;
+  disputes: Dispute[];
+  /** Why lsof could not be asked, else null. */
+  failure: string | null;
+}
+
+/** How many verdicts may wait; the oldest are let go. About 5 MB, and more than a minute's ends. */
+const LIMIT = 20_000;
+export class Audit {
+  private readonly pending = new Map<string, Cleared>();
+  private canary: (Canary & { handle: FileHandle }) | null = null;
+  private running: Promise<AuditResult> | null = null;
+
+  /** `told` hears of each audit that there was something to do for. */
+  constructor(private readonly told: (result: AuditResult) => void) {}
+
+  /** Holds a removed file open, which each answer must have. */
+  async open(canary_path: string): Promise<void> {
+    await rm(canary_path, { force: true });
+    const handle = await open(canary_path, "wx", 0o600);
+    await rm(canary_path);
+    const { dev, ino } = await handle.stat({ bigint: true });
+    this.canary = { path: canary_path, id: { device: dev, inode: ino }, pid: process.pid, handle };
+  }
+
+  async close(): Promise<void> {
+    await this.running;
+    await this.canary?.handle.close();
+    this.canary = null;
+  }
+
+  /** Remembers the verdicts on files that are removed by now, or will be before the next audit. */
+  note(verdicts: readonly FileVerdict[], agent_id: string | null): void {
+    for (const { path, id, verdict } of verdicts) {
+      if (verdict !== "clear" || !id) continue;
+      // Again at the end: the order of a map is that of its first entries.
+      this.pending.delete(path);
+      this.pending.set(path, { path, id, agent_id });
+    }
+    for (const path of this.pending.keys()) {
+      if (this.pending.size <= LIMIT) break;
+      this.pending.delete(path);
+    }
+  }
+
+  /** Looks over all verdicts that were noted. Calls that come meanwhile share it. Never rejects. */
+  run(): Promise<AuditResult> {
+    this.running ??= this.look_over().finally(() => {
+      this.running = null;
+    });
+    return this.running;
+  }
+
+  private async look_over(): Promise<AuditResult> {
+    const { canary } = this;
+    const due = [...this.pending.values()];
+    if (!canary || due.length === 0) return { verdicts: 0, disputes: [], failure: null };
+    const files = due.map((one) => one.path);
+    const answer = await lsof_removed(files, canary);
+    let disputes = disputes_of(due, answer);
+    // Who reads a file in order to archive it closes it right after its removal: only what is there twice was missed.
+    if (disputes.length > 0) {
+      const still = disputes_of(due, await lsof_removed(files, canary));
+      disputes = disputes.filter((one) => still.some((other) => other.pid === one.pid && other.path === one.path));
+    }
+    if (answer.ok) for (const one of due) if (this.pending.get(one.path) === one) this.pending.delete(one.path);
+    const result = { verdicts: due.length, disputes, failure: answer.ok ? null : answer.reason };
+    this.told(result);
+    return result;
+  }
+}
+
+/** Pure. An inode number is soon given to another file: only who has it under the file's own name has this file. */
+export function disputes_of(due: readonly Cleared[], answer: LsofAnswer): Dispute[] {
+  if (!answer.ok) return [];
+  const by_inode = new Map<bigint, RawHolder[]>();
+  for (const one of answer.holders) by_inode.set(one.inode, [...(by_inode.get(one.inode) ?? []), one]);
+  return due.flatMap(({ path, id, agent_id }) =>
+    (by_inode.get(id.inode) ?? [])
+      .filter((one) => (one.device === null || one.device === id.device) && name_of(one) === basename(path))
+      .map(({ pid, command }) => ({ path, agent_id, pid, command })),
+  );
+}
+
+const name_of = (holder: RawHolder) => basename(holder.path.replace(/ \(deleted\)$/, ""));

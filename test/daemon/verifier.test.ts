@@ -1,0 +1,226 @@
+/** Who holds a file is found out the same way by a look through /proc with lsof over those it names, and by lsof over everything. */
+import { execFile, spawn } from "node:child_process";
+import { once } from "node:events";
+import { link, mkdir, rename, rm, writeFile } from "node:fs/promises";
+import { basename, join } from "node:path";
+import { promisify } from "node:util";
+import fc from "fast-check";
+import { afterAll, beforeAll, expect, onTestFinished, test } from "vitest";
+import { type FileVerdict, Verifier } from "../../src/daemon/verifier.ts";
+import { type LookForHolders, look_for_holders, low_half } from "../../src/drivers/proc-holders.ts";
+import { NO_MOUNT, needs } from "../support/disks.ts";
+import {
+  hold,
+  hold_by_running,
+  hold_elsewhere,
+  holders_directory,
+  KINDS,
+  let_go,
+  remove_directory,
+} from "../support/holders.ts";
+
+const run = promisify(execFile);
+let dir: string;
+beforeAll(async () => {
+  dir = await holders_directory();
+});
+afterAll(() => remove_directory(dir));
+
+let count = 0;
+/** A verifier of the test's own; how it came to its answers is in `scopes`. */
+async function verifier(look: LookForHolders | null): Promise<{ verifier: Verifier; scopes: string[] }> {
+  const one = new Verifier(look);
+  const scopes: string[] = [];
+  one.watch = { lsof_ran: (_ms, _ok, scope) => scopes.push(scope), looked: () => {}, judged: () => {} };
+  await one.open(join(dir, `canary-${count++}`), () => "other");
+  onTestFinished(() => one.close());
+  return { verifier: one, scopes };
+}
+
+async function new_file(name = `file-${count++}`): Promise<string> {
+  const path = join(dir, name);
+  await writeFile(path, Buffer.alloc(8192));
+  return path;
+}
+
+/** What two ways must agree on. */
+const told = (verdicts: readonly FileVerdict[]) =>
+  verdicts.map(({ path, verdict, holders, reason }) => ({
+    path,
+    verdict,
+    reason,
+    holders: holders.map(({ pid, fd, access, command }) => `${pid} ${command} ${fd} ${access}`).sort(),
+  }));
+
+// A mount namespace of its own, in which the file has another name; only where one can be had.
+const ELSEWHERE = NO_MOUNT ? [] : ["elsewhere open", "elsewhere map"];
+
+test.each([...KINDS, "run", ...ELSEWHERE])(
+  "a holder of the kind '%s' is named by the look with lsof over those it names, and the file is clear when it is gone",
+  async (kind) => {
+    const file = await new_file();
+    const holder =
+      kind === "run"
+        ? await hold_by_running(file)
+        : kind.startsWith("elsewhere")
+          ? await hold_elsewhere(dir, kind.split(" ")[1] as "map", file)
+          : await hold(dir, kind as "map", file);
+    const { verifier: looking, scopes } = await verifier(look_for_holders);
+    const [verdict] = await looking.verify([file]);
+    expect(verdict).toMatchObject({ verdict: "held" });
+    expect(verdict?.holders.map(({ pid }) => pid)).toContain(holder.pid);
+    // lsof over everything does not list threads by themselves.
+    const { verifier: asking } = await verifier(null);
+    if (kind !== "thread") expect(told(await asking.verify([file]))).toEqual(told([verdict as FileVerdict]));
+    await let_go(holder);
+    expect(told(await looking.verify([file]))).toEqual([{ path: file, verdict: "clear", reason: null, holders: [] }]);
+    expect(scopes).toEqual(["candidates", "candidates"]);
+  },
+);
+
+test("a holder is found after the file was renamed, and one of a second name of it", async () => {
+  const file = await new_file();
+  const holder = await hold(dir, "open", file);
+  const [renamed, second] = [`${file}-renamed`, `${file}-second`];
+  await rename(file, renamed);
+  await link(renamed, second);
+  const { verifier: looking } = await verifier(look_for_holders);
+  for (const path of [renamed, second])
+    expect(await looking.verify([path])).toMatchObject([{ verdict: "held", holders: [{ pid: holder.pid }] }]);
+});
+
+test("who is in a directory is named, by lsof over everything", async () => {
+  const place = join(dir, `place-${count++}`);
+  await mkdir(place);
+  const child = spawn("cat", [], { cwd: place, stdio: ["pipe", "pipe", "inherit"] });
+  onTestFinished(() => let_go(child));
+  child.stdin.write("ready\n");
+  await once(child.stdout, "data");
+  const { verifier: looking, scopes } = await verifier(look_for_holders);
+  expect(await looking.verify([place])).toMatchObject([{ verdict: "held", holders: [{ pid: child.pid, fd: "cwd" }] }]);
+  expect(scopes).toEqual(["everything"]);
+});
+
+test("a file that is handed from parent to child each millisecond is never clear", async () => {
+  const file = await new_file();
+  await hold(dir, "hop", file);
+  const { verifier: looking } = await verifier(look_for_holders);
+  try {
+    for (let i = 0; i < 10; i++) {
+      const [verdict] = await looking.verify([file]);
+      expect(verdict?.verdict).not.toBe("clear");
+    }
+  } finally {
+    // Which ends it.
+    await rm(file);
+  }
+});
+
+test("a process that appears while it is looked is looked at: the file's new holder is named, whoever had it first", async () => {
+  const file = await new_file();
+  const first = await hold(dir, "open", file);
+  let second: Awaited<ReturnType<typeof hold>> | undefined;
+  // Processes are listed at once: the second is not among them, and the first is gone before all of them have been looked at.
+  const look: LookForHolders = async (ids) => {
+    const looking = look_for_holders(ids);
+    if (!second) {
+      second = await hold(dir, "map", file);
+      await let_go(first);
+    }
+    return looking;
+  };
+  const { verifier: looking } = await verifier(look);
+  const [verdict] = await looking.verify([file]);
+  expect(verdict?.holders.map(({ pid }) => pid)).toContain(second?.pid);
+});
+
+test.skipIf(NO_MOUNT)(
+  needs(
+    NO_MOUNT,
+    "what goes by a file's own name and number, and is no holder by lsof, is unknown: here a file of another file system",
+  ),
+  async () => {
+    const files: string[] = [];
+    for (const place of [join(dir, "disk-1"), join(dir, "disk-2")]) {
+      await mkdir(place);
+      await run("mount", ["-t", "tmpfs", "none", place]);
+      onTestFinished(() => run("umount", [place]).then(() => undefined));
+      // The first file of each: both have the same number.
+      files.push(await new_file(join(basename(place), "twin")));
+    }
+    const [file, twin] = files as [string, string];
+    // In reverse order: it is gone when its file system is unmounted.
+    const holder = await hold(dir, "open", twin);
+    const { verifier: looking } = await verifier(look_for_holders);
+    expect(await looking.verify([file])).toMatchObject([
+      {
+        verdict: "unknown",
+        holders: [],
+        reason: expect.stringContaining(`process ${holder.pid}, which lsof does not`),
+      },
+    ]);
+    await let_go(holder);
+    expect(await looking.verify([file])).toMatchObject([{ verdict: "clear" }]);
+  },
+);
+
+test.each<[string, LookForHolders]>([
+  ["cannot look", async () => ({ ok: false, reason: "no /proc" })],
+  ["does not even see what the supervisor itself has open", async () => ({ ok: true, matches: [], unreadable: [] })],
+])("a look that %s decides nothing: lsof over everything does", async (_what, look) => {
+  const file = await new_file();
+  const holder = await hold(dir, "open", file);
+  const { verifier: looking, scopes } = await verifier(look);
+  expect(await looking.verify([file])).toMatchObject([{ verdict: "held", holders: [{ pid: holder.pid }] }]);
+  expect(scopes).toEqual(["everything"]);
+});
+
+test("a process that may not be looked at is asked about by lsof", async () => {
+  const file = await new_file();
+  const holder = await hold(dir, "open", file);
+  const look: LookForHolders = async ([canary]) => ({
+    ok: true,
+    matches: [{ pid: process.pid, inode: low_half(canary?.inode ?? 0n), path: "canary", in_thread: false }],
+    unreadable: [holder.pid as number],
+  });
+  const { verifier: looking, scopes } = await verifier(look);
+  expect(await looking.verify([file])).toMatchObject([{ verdict: "held", holders: [{ pid: holder.pid }] }]);
+  expect(scopes).toEqual(["candidates"]);
+});
+
+test("asks that come while one runs share the next look", async () => {
+  const files = await Promise.all(Array.from({ length: 20 }, () => new_file()));
+  let looks = 0;
+  const { verifier: looking, scopes } = await verifier((ids) => {
+    looks++;
+    return look_for_holders(ids);
+  });
+  const verdicts = await Promise.all(files.map((file) => looking.verify([file])));
+  expect(verdicts.flat().map(({ verdict }) => verdict)).toEqual(files.map(() => "clear"));
+  expect({ looks, scopes }).toEqual({ looks: scopes.length, scopes: scopes.map(() => "candidates") });
+  expect(looks).toBeLessThanOrEqual(3);
+});
+
+test("both ways agree on many files with many holders of random kinds, while holders come and go", async () => {
+  const files = await Promise.all(Array.from({ length: 8 }, () => new_file()));
+  // Threads aside: lsof over everything does not list them.
+  const kinds = fc.constantFrom(...KINDS.filter((kind) => kind !== "thread"));
+  const plan = fc.array(fc.tuple(kinds, fc.nat(files.length - 1)), { minLength: 4, maxLength: 12 });
+  const { verifier: looking } = await verifier(look_for_holders);
+  const { verifier: asking } = await verifier(null);
+  await fc.assert(
+    fc.asyncProperty(plan, fc.nat(3), async (wanted, goes) => {
+      const holders = await Promise.all(wanted.map(([kind, index]) => hold(dir, kind, files[index] as string)));
+      try {
+        for (const one of [...holders.keys()]) {
+          expect(told(await looking.verify(files))).toEqual(told(await asking.verify(files)));
+          if (one >= goes) break;
+          await let_go(holders[one] as (typeof holders)[number]);
+        }
+      } finally {
+        await Promise.all(holders.map(let_go));
+      }
+    }),
+    { numRuns: 8 },
+  );
+});
