@@ -23,6 +23,7 @@ async function sweep(): Promise<Sweep> {
     workspace,
     ages: { age_of: (ms: number) => Date.now() - ms },
     sightings: { seen_for: () => Number.POSITIVE_INFINITY },
+    audit: { note: () => undefined },
     verifier: {
       verify: async (paths: string[]) => paths.map((path) => ({ path, verdict: "clear", holders: [], reason: null })),
     },
