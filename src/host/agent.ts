@@ -12,7 +12,7 @@ import { crash_point } from "../faults/crash-point.ts";
 import { type Launched, launch, open_stdout_pipe } from "./launch.ts";
 import { LogFile } from "./log-file.ts";
 import { Output } from "./output.ts";
-import { PlainView } from "./plain-view.ts";
+import { as_it_is, PlainView } from "./plain-view.ts";
 import { open_terminal, type Terminal } from "./terminal.ts";
 import { View } from "./view.ts";
 
@@ -67,7 +67,7 @@ export async function start_agent(spec: LaunchSpec, options: AgentOptions): Prom
     });
     undo.push(() => view.close());
     terminal = await open_terminal(spec.mode, view.size() ?? DEFAULT_SIZE);
-    const { slave_fd, output, type, resize, unblock } = terminal;
+    const { slave_fd, master_fd, output, type, resize, unblock } = terminal;
     undo.push(
       () => output.destroy(),
       () => closeSync(slave_fd),
@@ -99,8 +99,8 @@ export async function start_agent(spec: LaunchSpec, options: AgentOptions): Prom
     };
     // Only what an interactive agent writes to its terminal may make the pane answer: see plain-view.ts. One filter a stream.
     const showing = (wants_answers: boolean) => {
-      const plain = wants_answers ? null : new PlainView();
-      return (chunk: Buffer) => view.show(plain ? plain.pass(chunk) : chunk);
+      const filter = wants_answers ? as_it_is() : new PlainView();
+      return (chunk: Buffer) => view.show(chunk, filter);
     };
     const on_terminal = showing(spec.mode === "interactive");
     const piped = spec.stdout === "pipe" && spec.terminal_log !== null;
@@ -120,6 +120,7 @@ export async function start_agent(spec: LaunchSpec, options: AgentOptions): Prom
         new Output({
           name: "log_file",
           source,
+          source_fd: fifo.fd,
           marker_fd: fifo.fd,
           log: main_log,
           view: showing(false),
@@ -130,6 +131,7 @@ export async function start_agent(spec: LaunchSpec, options: AgentOptions): Prom
         new Output({
           name: "terminal_log",
           source: output,
+          source_fd: master_fd,
           marker_fd: slave_fd,
           log: terminal_log,
           view: on_terminal,
@@ -141,6 +143,7 @@ export async function start_agent(spec: LaunchSpec, options: AgentOptions): Prom
         new Output({
           name: "log_file",
           source: output,
+          source_fd: master_fd,
           marker_fd: slave_fd,
           log: main_log,
           view: on_terminal,

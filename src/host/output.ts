@@ -7,6 +7,7 @@ import { randomBytes } from "node:crypto";
 import { write as write_fd } from "node:fs";
 import type { Readable } from "node:stream";
 import type { StreamAccount } from "../contract/receipt.ts";
+import { Bursts } from "./bursts.ts";
 import type { LogFile } from "./log-file.ts";
 
 /** After this long without a byte and without the marker, in ms, the stream may be held by flow control: `unblock` is called, again each time. */
@@ -20,10 +21,12 @@ export interface OutputOptions {
   /** The role of the log in `tracked_files`. */
   name: string;
   source: Readable;
+  /** The descriptor that `source` reads; it never blocks. */
+  source_fd: number;
   /** A descriptor that writes into `source`; the marker goes through it. */
   marker_fd: number;
   log: LogFile;
-  /** Sees every chunk as well, and must not block. */
+  /** Sees every chunk as well, must not block, and copies what it keeps. */
   view: (chunk: Buffer) => void;
   /** Lifts flow control that would hold the marker back. */
   unblock: () => Promise<void>;
@@ -40,7 +43,8 @@ export class Output {
   readonly notes: string[] = [];
 
   constructor(private readonly options: OutputOptions) {
-    options.source.on("data", (chunk: Buffer) => this.take(chunk));
+    const bursts = new Bursts(options.source_fd);
+    options.source.on("data", (chunk: Buffer) => this.take_with_more(chunk, bursts));
     options.log.on("drain", () => {
       if (!this.drained) options.source.resume();
     });
@@ -96,11 +100,24 @@ export class Output {
     });
   }
 
-  private take(chunk: Buffer): void {
+  /** A chunk, and what the kernel has beyond it: one write for both. */
+  private take_with_more(chunk: Buffer, bursts: Bursts): void {
+    const { log, source } = this.options;
+    log.cork();
+    this.take(chunk);
+    // Never past what the stream itself has read, nor while the log cannot follow.
+    const may_read = !this.drained && source.readableLength === 0 && !source.isPaused();
+    const more = may_read ? bursts.after(chunk) : null;
+    if (more) this.take(more.bytes, more.release);
+    log.uncork();
+  }
+
+  /** `written` is called when nobody needs the chunk's memory any more; perhaps never. */
+  private take(chunk: Buffer, written?: () => void): void {
     if (this.drained) return;
     this.last_byte_at = performance.now();
     if (!this.marker) {
-      this.keep(chunk);
+      this.keep(chunk, written);
       return;
     }
     const all = this.held.length > 0 ? Buffer.concat([this.held, chunk]) : chunk;
@@ -117,11 +134,11 @@ export class Output {
     this.keep(all.subarray(0, all.length - keep_back));
   }
 
-  private keep(chunk: Buffer): void {
+  private keep(chunk: Buffer, written?: () => void): void {
     if (chunk.length === 0) return;
     const { log, source, view } = this.options;
     this.bytes_read += chunk.length;
-    if (!log.write(chunk)) source.pause();
+    if (!log.write(chunk, written)) source.pause();
     view(chunk);
   }
 

@@ -1,23 +1,40 @@
 /**
  * The pane: what a person sees in tmux. A view, not the log: it may skip, it may stop, it may be gone, and none of that
- * ever holds the agent or the log up. Writes are non-blocking; what tmux does not take at once waits in a small ring,
- * of which the oldest is dropped.
+ * ever holds the agent or the log up. Writes are non-blocking. A flood is shown in frames: tmux draws 30 to 70 MB/s with a whole core, and a core that
+ * draws what nobody can read is one that the agent does not have. What does not fit into a frame, or is not taken at once, waits in a small ring, of which the oldest is dropped.
  */
 import { closeSync, constants, openSync, writeSync } from "node:fs";
 import { is_errno } from "../contract/errors.ts";
 
 /** How much undrawn output is kept: several screens. Older output is in the log. */
 const RING_BYTES = 64 * 1024;
-/** One write at most; a pty takes about 4 KB at a time. */
-const WRITE_BYTES = 4096;
-/** How often an undrawn rest is offered again, in ms: a person sees no difference below 50. Only runs while there is a rest. */
-const RETRY_MS = 25;
+/** How much is shown in a frame: as much as the ring has. Output of less than 1.3 MB/s passes at once. */
+const FRAME_BYTES = RING_BYTES;
+/** How long a frame lasts, and how soon an undrawn rest is offered again, in ms: a person sees no difference below 50. Only runs while there is a rest. */
+const FRAME_MS = 50;
+
+/** CAN ends what a terminal has of an unfinished sequence (ECMA-48); between sequences it means nothing. */
+const CAN = Buffer.of(0x18);
+const NEWLINE = 0x0a;
+const NOTHING = Buffer.alloc(0);
+
+/** One stream's way into the view, chunk by chunk in order. */
+export interface ViewFilter {
+  /** What of it may be shown. */
+  pass(chunk: Buffer): Buffer;
+  /** Some of the stream was left out: what comes next does not follow what came before. */
+  skip(): void;
+}
 
 export class Pane {
   private fd: number | null;
-  private ring: Buffer[] = [];
+  private ring: { chunk: Buffer; filter: ViewFilter }[] = [];
   private ring_bytes = 0;
-  private skipped = false;
+  /** Streams of which something was dropped since they were last shown. */
+  private readonly skipped = new Set<ViewFilter>();
+  /** Passed its filter, and not yet taken by the pane. */
+  private passed: Buffer = NOTHING;
+  private frame = { ends: 0, left: FRAME_BYTES };
   private retry: NodeJS.Timeout | null = null;
 
   /** `path` is the pane's terminal. A pane that cannot be opened is no reason not to run an agent: it is not `open`, and shows nothing. */
@@ -29,15 +46,14 @@ export class Pane {
     return this.fd !== null;
   }
 
-  /** Shows a chunk, now or soon, or skips it. Never blocks, never throws. */
-  show(chunk: Buffer): void {
+  /** Shows a chunk, now or soon, or skips it. Never blocks, never throws. What is kept is a copy. */
+  show(chunk: Buffer, filter: ViewFilter): void {
     if (this.fd === null) return;
-    this.ring.push(chunk);
-    this.ring_bytes += chunk.length;
-    while (this.ring_bytes > RING_BYTES && this.ring.length > 1) {
-      this.ring_bytes -= (this.ring.shift() as Buffer).length;
-      this.skipped = true;
-    }
+    const cut = Math.max(0, chunk.length - RING_BYTES);
+    if (cut > 0) this.skipped.add(filter);
+    this.drop_oldest(RING_BYTES - (chunk.length - cut));
+    this.ring.push({ chunk: Buffer.from(chunk.subarray(cut)), filter });
+    this.ring_bytes += chunk.length - cut;
     if (!this.retry) this.flush();
   }
 
@@ -46,44 +62,47 @@ export class Pane {
     if (this.retry) clearTimeout(this.retry);
     this.retry = null;
     if (this.fd === null) return;
+    this.frame = { ends: Number.POSITIVE_INFINITY, left: Number.POSITIVE_INFINITY };
     this.offer();
     closeSync(this.fd);
     this.fd = null;
   }
 
+  private drop_oldest(most: number): void {
+    while (this.ring_bytes > most) {
+      const { chunk, filter } = this.ring.shift() as { chunk: Buffer; filter: ViewFilter };
+      this.ring_bytes -= chunk.length;
+      this.skipped.add(filter);
+    }
+  }
+
   private flush(): void {
     this.retry = null;
+    const now = performance.now();
+    if (now >= this.frame.ends) this.frame = { ends: now + FRAME_MS, left: FRAME_BYTES };
     if (this.offer()) return;
-    this.retry = setTimeout(() => this.flush(), RETRY_MS);
+    this.retry = setTimeout(() => this.flush(), FRAME_MS);
     this.retry.unref();
   }
 
-  /** Writes until the pane is full or nothing is left. True when nothing is left. */
+  /** Writes until the pane or the frame is full, or nothing is left. True when nothing is left. */
   private offer(): boolean {
-    if (this.skipped) this.resume_at_line();
-    while (this.ring.length > 0) {
-      const chunk = this.ring[0] as Buffer;
-      const written = this.write(chunk.subarray(0, WRITE_BYTES));
-      if (written === 0) return false;
-      this.ring_bytes -= written;
-      if (written === chunk.length) this.ring.shift();
-      else this.ring[0] = chunk.subarray(written);
+    for (;;) {
+      while (this.passed.length > 0) {
+        const written = this.write(this.passed.subarray(0, this.frame.left));
+        if (written === 0) return false;
+        this.frame.left -= written;
+        this.passed = this.passed.subarray(written);
+      }
+      const next = this.ring.shift();
+      if (!next) return true;
+      this.ring_bytes -= next.chunk.length;
+      this.passed = this.skipped.delete(next.filter) ? after_gap(next) : next.filter.pass(next.chunk);
     }
-    return true;
-  }
-
-  /** After a gap the view goes on at the beginning of a line, so that no half escape sequence is drawn. */
-  private resume_at_line(): void {
-    this.skipped = false;
-    const first = this.ring[0];
-    const newline = first?.indexOf(0x0a) ?? -1;
-    if (!first || newline < 0) return;
-    this.ring[0] = first.subarray(newline + 1);
-    this.ring_bytes -= newline + 1;
-    if (this.ring[0].length === 0) this.ring.shift();
   }
 
   private write(data: Buffer): number {
+    if (data.length === 0) return 0;
     try {
       return writeSync(this.fd as number, data);
     } catch (error) {
@@ -91,9 +110,16 @@ export class Pane {
       // EIO, ENXIO: tmux is gone. The rest has nobody to look at it.
       this.ring = [];
       this.ring_bytes = 0;
+      this.passed = NOTHING;
       return 0;
     }
   }
+}
+
+/** After a gap a stream goes on at the beginning of a line, so that no half escape sequence is drawn, and none goes on that the gap has cut off. */
+function after_gap({ chunk, filter }: { chunk: Buffer; filter: ViewFilter }): Buffer {
+  filter.skip();
+  return Buffer.concat([CAN, filter.pass(chunk.subarray(chunk.indexOf(NEWLINE) + 1))]);
 }
 
 function open_quietly(path: string): number | null {

@@ -6,6 +6,7 @@
  * What passes is named, not what does not: the next tmux may answer more. tmux 3.3a was seen to answer DA1, DA2, DSR 5 and 6, XTVERSION and window
  * size reports (`CSI c`, `CSI > c`, `CSI 5 n`, `CSI 6 n`, `CSI > q`, `CSI 18 t`). Pure: chunks in, chunks out; only for the view, never for the log.
  */
+import type { ViewFilter } from "./pane.ts";
 
 const ESC = 0x1b;
 const BEL = 0x07;
@@ -35,8 +36,13 @@ type State =
   /** Until BEL or ESC \. */
   | { in: "string"; shown: boolean };
 
-export class PlainView {
+export class PlainView implements ViewFilter {
   private state: State = { in: "text" };
+
+  /** After a gap: whoever skips has the terminal drop what it has of a sequence, too. */
+  skip(): void {
+    this.state = { in: "text" };
+  }
 
   /** What may be shown of the next chunk. A sequence whose end has not come yet waits for the next. */
   pass(chunk: Buffer): Buffer {
@@ -98,9 +104,13 @@ export class PlainView {
   }
 
   private take_in_string({ shown }: { shown: boolean }, byte: number, out: number[]): void {
-    if (shown) out.push(byte);
+    // Another stream of the agent may have ended the string for the terminal meanwhile.
+    if (shown && byte !== ENQ) out.push(byte);
     if (byte === BEL || byte === CAN || byte === SUB) this.state = { in: "text" };
   }
 }
 
 const reports = (sequence: string) => REPORTING_MODES.some((mode) => sequence.slice(1, -1).split(";").includes(mode));
+
+/** For what may make the pane answer. */
+export const as_it_is = (): ViewFilter => ({ pass: (chunk) => chunk, skip: () => {} });

@@ -5,7 +5,7 @@
 import { open } from "node:fs/promises";
 import type { PaneRequest } from "../contract/host-protocol.ts";
 import { type KeyHandlers, type Keys, own_keys, placeholder_keys } from "./keys.ts";
-import { Pane } from "./pane.ts";
+import { Pane, type ViewFilter } from "./pane.ts";
 import { PlainView } from "./plain-view.ts";
 
 /** What a new pane shows of each log at first: about two screens of 200 columns. In bytes. */
@@ -31,9 +31,9 @@ export class View {
     return this.keys.size();
   }
 
-  /** Shows a chunk, now or soon, or skips it. Never blocks, never throws. */
-  show(chunk: Buffer): void {
-    this.pane.show(chunk);
+  /** Shows a chunk of a stream, now or soon, or skips it. Never blocks, never throws. */
+  show(chunk: Buffer, filter: ViewFilter): void {
+    this.pane.show(chunk, filter);
   }
 
   /** Moves to another pane, which begins with the end of the logs. Rejects when its terminal is gone already; the view is then lost. */
@@ -51,7 +51,7 @@ export class View {
     this.is_own_terminal = false;
     this.pane = pane;
     // What was asked of a terminal then was answered then, or never: it is not asked again.
-    for (const tail of tails) pane.show(new PlainView().pass(tail));
+    for (const tail of tails) pane.show(tail, new PlainView());
   }
 
   /** Gives the last output one more chance to be drawn, and closes. Also when the pane is gone. */

@@ -3,11 +3,12 @@
  * Counters are of this daemon and begin at 0 with it. Those of the process itself are prom-client's own.
  */
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from "prom-client";
+import { sample_lag_while_read } from "./event-loop-lag.ts";
 
 /** From a millisecond to the minute in which the sweeper comes by. In s. */
 const SECONDS = [0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60];
-/** How fine the event loop's lag is measured, in ms: 20 wakes an idle process half as often as the library's 10. */
-const LAG_PRECISION_MS = 20;
+/** The library samples the event loop's lag for as long as the process lives; at this interval (in ms, the longest that a timer has) it never does. */
+const NEVER_MS = 2 ** 31 - 1;
 
 export function make_instruments() {
   const register = new Registry();
@@ -101,7 +102,10 @@ export function make_instruments() {
   };
   // Without labels it would begin as 0, which would be a claim.
   instruments.success.remove({});
-  collectDefaultMetrics({ register, eventLoopMonitoringPrecision: LAG_PRECISION_MS });
+  collectDefaultMetrics({ register, eventLoopMonitoringPrecision: NEVER_MS });
+  for (const figure of ["min", "max", "mean", "stddev", "p50", "p90", "p99"])
+    register.removeSingleMetric(`nodejs_eventloop_lag_${figure}_seconds`);
+  sample_lag_while_read(register);
   // Gauges that are named like counters; promtool complains of them.
   for (const what of ["handles", "requests", "resources"]) register.removeSingleMetric(`nodejs_active_${what}_total`);
   return instruments;
