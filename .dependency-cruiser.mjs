@@ -161,7 +161,14 @@ export default {
       "Child processes are started where their output, limits and end are handled: by the drivers; the agent by its host.",
       { path: [packages("execa"), builtin("child_process")] },
     ),
-
+    only_in(
+      "^src/drivers/program",
+      "execa",
+      "A program that the machine has no means to start must not end whoever starts it.",
+      {
+        path: packages("execa"),
+      },
+    ),
     only_in("^src/daemon/metrics", "prom-client", "What is counted, and under which name, is said in one place.", {
       path: packages("prom-client"),
     }),

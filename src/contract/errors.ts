@@ -47,6 +47,11 @@ export const ERRORS = {
     meaning: "max_agents, max_concurrent (where waiting was not wanted) or max_depth leaves no room for the agent.",
   },
   too_little_free: { http: 507, exit: 1, meaning: "Free disk or memory is below its floor; no agent is begun." },
+  out_of_resources: {
+    http: 503,
+    exit: 1,
+    meaning: "Descriptors, processes, terminals or memory are used up; what was asked for was not done.",
+  },
   daemon_running: { http: 409, exit: 1, meaning: "Another supervisor serves this workspace." },
   daemon_info_unreadable: {
     http: 500,
@@ -132,11 +137,21 @@ const TROUBLE: Partial<Record<string, string>> = {
   ENOTCONN: "the file system's server is gone",
   EMFILE: "too many files are open in this process",
   ENFILE: "too many files are open on this machine",
+  ENOMEM: "no memory is left for it",
 };
 
 /** True for an error of the disk or file system that may pass: what failed can be tried again. */
 export function is_disk_trouble(error: unknown): boolean {
   return is_errno(error, "ENOSPC", "EDQUOT", "EROFS", "EIO", "ESTALE", "ENOTCONN");
+}
+
+/**
+ * True when a process or the machine had too little of something for the moment: descriptors, memory. It says nothing of the file or the process that was
+ * asked for, and may pass.
+ */
+export function is_used_up(error: unknown): boolean {
+  if (error instanceof SupervisorError) return error.code === "out_of_resources";
+  return is_errno(error, "EMFILE", "ENFILE", "ENOMEM");
 }
 
 /** A system error in words, with its code, in one line. */

@@ -6,7 +6,7 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { COOKIE_VARIABLE } from "../containment/family.ts";
 import { type AgentRecord, agent_record } from "../contract/agent.ts";
-import { is_errno, message_of, SupervisorError } from "../contract/errors.ts";
+import { is_errno, is_used_up, message_of, SupervisorError, trouble } from "../contract/errors.ts";
 import type { HostFacts } from "../contract/host-protocol.ts";
 import type { HostState } from "../contract/host-state.ts";
 import { exit_record_path, host_socket } from "../contract/paths.ts";
@@ -50,7 +50,7 @@ async function run_search(services: Services, agent: AgentRecord): Promise<void>
   let answer_ms = FIRST_ANSWER_MS;
   let pause_ms = FIRST_PAUSE_MS;
   while (!services.stopping && !agent.ended_at) {
-    const outcome = await try_host(services, agent, answer_ms);
+    const outcome = await try_host(services, agent, answer_ms).catch(without_means);
     if (outcome === "settled") return;
     set_host_state(services, agent, outcome.state, outcome.reason);
     answer_ms = Math.min(answer_ms * 2, LAST_ANSWER_MS);
@@ -94,6 +94,7 @@ async function try_host(services: Services, agent: AgentRecord, answer_ms: numbe
     }
     const { fault } = link;
     link.close();
+    if (is_used_up(error)) throw error;
     if (error instanceof Mistrust || fault !== null)
       return { state: "mistrusted", reason: fault ?? message_of(error), pause: true };
     if (error instanceof SupervisorError) {
@@ -102,6 +103,12 @@ async function try_host(services: Services, agent: AgentRecord, answer_ms: numbe
     }
     throw error;
   }
+}
+
+/** Without a descriptor nothing can be learned of a host: it is looked for again. */
+function without_means(error: unknown): Outcome {
+  if (is_used_up(error)) return { state: "unreachable", reason: trouble(error), pause: true };
+  throw error;
 }
 
 class Mistrust extends Error {}

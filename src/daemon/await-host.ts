@@ -1,8 +1,8 @@
 /** Waits for a new host's socket to appear. The socket's name appears when it accepts, so that one look after each change is enough. */
-import { watch } from "node:fs";
+import { type FSWatcher, watch } from "node:fs";
 import { readFile, rm } from "node:fs/promises";
 import { basename } from "node:path";
-import { is_errno, SupervisorError } from "../contract/errors.ts";
+import { is_errno, is_used_up, SupervisorError, trouble } from "../contract/errors.ts";
 import type { HostEvent } from "../contract/host-protocol.ts";
 import { is_alive, process_ref_of } from "../drivers/procfs.ts";
 import { HostLink } from "./host-link.ts";
@@ -20,7 +20,8 @@ export async function await_host(
   { socket, pane_pid, stderr }: { socket: string; pane_pid: number; stderr: string },
 ): Promise<HostLink> {
   const pane = process_ref_of(pane_pid);
-  const changes = watch(services.runtime_dir);
+  const changes = watch_names(services.runtime_dir);
+  let settle = () => {};
   try {
     return await new Promise<HostLink>((resolve, reject) => {
       let connected = false;
@@ -36,27 +37,43 @@ export async function await_host(
           },
         );
       const fail = (text: string) => reject(new SupervisorError("host_failed", text));
-      changes.on("change", (_event, name) => {
+      changes?.on("change", (_event, name) => {
         if (name === basename(socket)) void connectable();
       });
-      changes.on("error", reject);
+      changes?.on("error", reject);
       const look = setInterval(() => {
-        if (!pane || !is_alive(pane)) fail(`its host ended before it was ready`);
+        try {
+          if (!pane || !is_alive(pane)) fail(`its host ended before it was ready`);
+        } catch (error) {
+          reject(error);
+        }
+        if (!changes) void connectable();
       }, LOOK_MS);
       const deadline = setTimeout(() => fail(`its host was not ready in ${BOOT_DEADLINE_MS} ms`), BOOT_DEADLINE_MS);
-      const settle = () => {
+      settle = () => {
         clearInterval(look);
         clearTimeout(deadline);
       };
-      changes.on("close", settle);
       void connectable();
     });
   } catch (error) {
+    if (is_used_up(error)) throw new SupervisorError("out_of_resources", trouble(error));
     const said = await readFile(stderr, "utf8").catch(() => "");
     const line = said.split("\n").find((one) => /Error|error/.test(one)) ?? said.split("\n")[0];
     throw new SupervisorError("host_failed", `${(error as Error).message}${line ? ` (${line.trim()})` : ""}`);
   } finally {
-    changes.close();
+    settle();
+    changes?.close();
     await rm(stderr, { force: true });
+  }
+}
+
+/** Null when no inotify instance is left for us (inotify(7), max_user_instances): then it is looked each LOOK_MS. */
+function watch_names(dir: string): FSWatcher | null {
+  try {
+    return watch(dir);
+  } catch (error) {
+    if (is_errno(error, "EMFILE", "ENFILE", "ENOSPC")) return null;
+    throw error;
   }
 }

@@ -12,7 +12,7 @@ import { check_limits, plan_groups } from "../containment/place.ts";
 import { type AgentRecord, agent_record } from "../contract/agent.ts";
 import type { Limits } from "../contract/containment.ts";
 import { deferred } from "../contract/deferred.ts";
-import { is_disk_trouble, is_errno, message_of, SupervisorError, trouble } from "../contract/errors.ts";
+import { is_disk_trouble, is_errno, is_used_up, message_of, SupervisorError, trouble } from "../contract/errors.ts";
 import { type HostFacts, host_facts, type LaunchSpec } from "../contract/host-protocol.ts";
 import { new_agent_id, session_name, short_agent_id } from "../contract/ids.ts";
 import type { DeployRequest } from "../contract/operations/agents.ts";
@@ -32,6 +32,7 @@ import type { Registry } from "./registry/registry.ts";
 import type { Task } from "./registry/task.ts";
 import type { Services } from "./services.ts";
 import { see_host_off, start_host } from "./start-host.ts";
+import { take_back } from "./take-back.ts";
 
 /** What a pty of ours is, where nothing else is asked for. */
 const DEFAULT_TERM = "xterm-256color";
@@ -116,7 +117,7 @@ export async function deploy_queued(services: Services, agent: AgentRecord, requ
 /** Durably, before anything of it is made. */
 async function register({ services: { registry }, task, agent, undo }: Deploying): Promise<void> {
   undo.push(async () => {
-    await registry.remove(agent);
+    await registry.remove(task, agent);
     crash_point("deploy.entry_removed");
   });
   await registry.add(task, agent);
@@ -140,7 +141,14 @@ async function write_files(run: Deploying): Promise<void> {
     await lane.in_turn(() => Promise.all(Object.values(files).map((path) => remove_in_place(path))));
     crash_point("deploy.files_removed");
   };
-  undo.push(() => within(unwrite(), () => no_answer(task.dir, "the agent's files are removed when it does")));
+  let unwriting: Promise<void> | null = null;
+  undo.push(() => {
+    // One that hangs is waited for: another beside it would hang as well.
+    unwriting ??= unwrite().finally(() => {
+      unwriting = null;
+    });
+    return within(unwriting, () => no_answer(task.dir, "the agent's files are removed when it does"));
+  });
   await within(writing, () => no_answer(task.dir, "nothing was started"));
   crash_point("deploy.files_written");
 }
@@ -201,7 +209,7 @@ async function start(run: Deploying): Promise<void> {
   watch_host(services, agent, link);
 }
 
-/** Runs a deploy's steps; when one fails, undoes the others and says which. */
+/** Runs a deploy's steps; when one fails, takes the others back and says which. */
 async function see_through(run: Deploying, steps: () => Promise<void>): Promise<void> {
   const { services, agent, undo } = run;
   const finished = deferred();
@@ -218,16 +226,14 @@ async function see_through(run: Deploying, steps: () => Promise<void>): Promise<
       });
       throw error;
     }
-    for (const back of undo.reverse())
-      await back().catch((failed) =>
-        services.log.error({ agent_id: agent.id, error: message_of(failed) }, "undoing a deploy failed"),
-      );
+    const left = await take_back(services, agent, undo);
+    const then = left === null ? "" : `; what was made is still to be removed (${left}), and is as soon as that can be`;
     if (error instanceof SupervisorError)
-      throw new SupervisorError(error.code, `${agent.id} was not deployed (${run.step}): ${error.message}`);
-    if (is_disk_trouble(error) || is_errno(error, "EACCES", "EMFILE", "ENFILE")) {
+      throw new SupervisorError(error.code, `${agent.id} was not deployed (${run.step}): ${error.message}${then}`);
+    if (is_disk_trouble(error) || is_used_up(error) || is_errno(error, "EACCES")) {
       throw new SupervisorError(
-        "workspace_unusable",
-        `the agent was not deployed (${run.step}): ${trouble(error)}; nothing was started`,
+        is_used_up(error) ? "out_of_resources" : "workspace_unusable",
+        `the agent was not deployed (${run.step}): ${trouble(error)}; nothing was started${then}`,
       );
     }
     throw error;

@@ -15,6 +15,7 @@ export interface KillOptions {
 
 export async function kill_agent(services: Services, agent: AgentRecord, options: KillOptions): Promise<Receipt> {
   await services.deploys.get(agent.id);
+  await services.take_backs.get(agent.id)?.join();
   // It may have left the registry since.
   if (agent.receipt) return agent.receipt;
   if (!services.registry.has(agent))
@@ -81,6 +82,7 @@ async function while_doomed<T>(services: Services, ids: readonly string[], work:
 async function kill_each(services: Services, agents: readonly AgentRecord[], options: KillOptions): Promise<Receipt[]> {
   const receipts = agents.map(async (agent) => {
     await services.deploys.get(agent.id);
+    await services.take_backs.get(agent.id)?.join();
     // A deploy that failed meanwhile was undone: there is nothing to end.
     return agent.receipt || services.registry.has(agent) ? [await kill_agent(services, agent, options)] : [];
   });

@@ -11,7 +11,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import lockfile from "proper-lockfile";
 import { z } from "zod";
 import { type DaemonInfo, daemon_info } from "../contract/daemon-info.ts";
-import { is_disk_trouble, is_errno, message_of, SupervisorError } from "../contract/errors.ts";
+import { is_disk_trouble, is_errno, is_used_up, message_of, SupervisorError } from "../contract/errors.ts";
 import { daemon_file } from "../contract/paths.ts";
 import { read_in_place, remove_in_place, replace_in_place } from "../drivers/in-place.ts";
 import { boot_id, is_alive, pid_namespace, process_ref_of } from "../drivers/procfs.ts";
@@ -150,7 +150,8 @@ export async function lock_workspace(
         release = await lock();
         return;
       } catch (again) {
-        if (!is_disk_trouble(again)) return on_lost(`the workspace lock was lost: ${message_of(again)}`);
+        if (!is_disk_trouble(again) && !is_used_up(again))
+          return on_lost(`the workspace lock was lost: ${message_of(again)}`);
         await delay(RETAKE_MS, undefined, { ref: false });
       }
     }

@@ -8,7 +8,7 @@
 import { rm } from "node:fs/promises";
 import type { Logger } from "pino";
 import type { AgentRecord } from "../contract/agent.ts";
-import { message_of, SupervisorError } from "../contract/errors.ts";
+import { is_used_up, message_of, SupervisorError } from "../contract/errors.ts";
 import type { PaneState } from "../contract/host-protocol.ts";
 import { placeholder_pipes } from "../contract/paths.ts";
 import { is_ended } from "../contract/status.ts";
@@ -177,7 +177,8 @@ export class Panes {
       await link.request({ type: "pane", tty, life, sizes, server });
     } catch (error) {
       await remove_pipes();
-      if ((await kill_session(tmux, name)) === "unknown") this.leftovers.set(name, { session: name, files: [] });
+      const killed = await kill_session(tmux, name).catch(not_told);
+      if (killed === "unknown") this.leftovers.set(name, { session: name, files: [] });
       if (agent.ending || is_ended(agent.status)) return;
       throw error;
     }
@@ -185,4 +186,10 @@ export class Panes {
     link.pane = "open";
     events.emit({ type: "pane_restored", agent_id: agent.id, message: "it has a pane on a new tmux server" });
   }
+}
+
+/** A session that tmux could not be told to end, for want of a descriptor, is still to be ended. */
+export function not_told(error: unknown): "unknown" {
+  if (is_used_up(error)) return "unknown";
+  throw error;
 }

@@ -160,6 +160,7 @@ export async function start_daemon(options: DaemonOptions): Promise<Daemon> {
       searches: new Map(),
       find_host: (agent) => find_host(services, agent),
       deploys: new Map(),
+      take_backs: new Map(),
       ends: new Map(),
       halted: new AbortController(),
       sweep: Promise.resolve(),

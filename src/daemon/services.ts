@@ -75,6 +75,8 @@ export interface Services {
   find_host: (agent: AgentRecord) => Promise<void>;
   /** Deploys under way, by agent id; never rejects. */
   deploys: Map<string, Promise<void>>;
+  /** Deploys that failed and are not all taken back yet, by agent id. */
+  take_backs: Map<string, EndUnderWay<void>>;
   /** Ends under way, by agent id: whoever asks again joins. */
   ends: Map<string, EndUnderWay>;
   /** Aborted when the daemon leaves: ends that are not complete are left to the next one. */

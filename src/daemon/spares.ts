@@ -15,6 +15,7 @@ import { is_alive } from "../drivers/procfs.ts";
 import { kill_session, rename_session } from "../drivers/tmux.ts";
 import type { HostLink } from "./host-link.ts";
 import { forward_events } from "./hosts.ts";
+import { not_told } from "./panes.ts";
 import type { Services, SpareHosts } from "./services.ts";
 import { start_host } from "./start-host.ts";
 
@@ -127,7 +128,7 @@ export class Spares implements SpareHosts {
     const { runtime_dir, tmux, panes } = this.services();
     const files = [host_socket(runtime_dir, id), host_stderr(runtime_dir, id)];
     for (const session of sessions)
-      if ((await kill_session(tmux, session)) === "unknown") panes.end_later({ session, files });
+      if ((await kill_session(tmux, session).catch(not_told)) === "unknown") panes.end_later({ session, files });
     await Promise.all(files.map((path) => rm(path, { force: true })));
   }
 }

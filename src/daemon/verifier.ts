@@ -4,7 +4,7 @@
  * proves each look and each answer. Where /proc cannot tell, or once it was found wrong, lsof over everything decides.
  */
 import { type FileHandle, open, rm, stat } from "node:fs/promises";
-import { is_errno } from "../contract/errors.ts";
+import { is_errno, is_used_up, trouble } from "../contract/errors.ts";
 import type { Holder, Verdict } from "../contract/receipt.ts";
 import { type Canary, type FileId, holds, type LsofAnswer, lsof, type RawHolder } from "../drivers/lsof.ts";
 import {
@@ -106,9 +106,9 @@ export class Verifier {
     if (!this.waiting) {
       const batch: Batch = { files: new Map(), family: new Set() };
       const sweep = async () => {
-        await this.running;
+        await this.running?.catch(() => undefined /* told to who asked for it */);
         this.waiting = null;
-        this.running = this.find_holders(batch);
+        this.running = this.find_holders(batch).catch(without_means);
         return this.running;
       };
       this.waiting = { ...batch, answer: sweep() };
@@ -162,6 +162,12 @@ export class Verifier {
   }
 }
 
+/** Nobody could be looked at: that is no verdict. */
+function without_means(error: unknown): Answer {
+  if (is_used_up(error)) return { ok: false, reason: trouble(error) };
+  throw error;
+}
+
 interface Unsigned {
   path: string;
   match: Match;
@@ -199,7 +205,13 @@ export function judge(path: string, id: FileId | null, answer: Answer, whose: Wh
   const clear: FileVerdict = { path, verdict: "clear", holders: [], reason: null, id };
   if (id === null) return clear;
   if (!answer.ok) return { ...clear, verdict: "unknown", reason: answer.reason };
-  const holders = answer.holders.filter((one) => holds(one, id)).map((one) => with_owner(one, whose));
+  let holders: Holder[];
+  try {
+    holders = answer.holders.filter((one) => holds(one, id)).map((one) => with_owner(one, whose));
+  } catch (error) {
+    if (!is_used_up(error)) throw error;
+    return { ...clear, verdict: "unknown", reason: `its holders could not be looked at: ${trouble(error)}` };
+  }
   if (holders.length > 0) return { ...clear, verdict: "held", holders };
   const doubt = answer.doubts?.get(path);
   return doubt === undefined ? clear : { ...clear, verdict: "unknown", reason: doubt };

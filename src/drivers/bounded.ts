@@ -4,10 +4,10 @@
  * if a process does not die (uninterruptible sleep: KILL is waiting for it) or somebody keeps the output open.
  */
 import { setPriority } from "node:os";
-import { execa } from "execa";
-import { errno_of, is_errno, message_of } from "../contract/errors.ts";
+import { errno_of, is_errno, is_used_up, message_of, trouble } from "../contract/errors.ts";
 import type { ProcessRef } from "../contract/receipt.ts";
 import { is_alive, list_processes, process_ref_of } from "./procfs.ts";
+import { start_program } from "./program.ts";
 
 export interface Bounded {
   stdout: string;
@@ -25,13 +25,24 @@ export interface Bounds {
   nice?: number | undefined;
 }
 
-/** Never rejects. */
-export async function run_bounded(
+/** Never rejects for want of descriptors, processes or memory: that is a failure in words. */
+export async function run_bounded(program: string, args: readonly string[], bounds: Bounds): Promise<Bounded> {
+  try {
+    return await run(program, args, bounds);
+  } catch (error) {
+    if (is_used_up(error)) return no_answer(trouble(error));
+    throw error;
+  }
+}
+
+const no_answer = (failure: string): Bounded => ({ stdout: "", stderr: "", exit_code: null, failure });
+
+async function run(
   program: string,
   args: readonly string[],
   { deadline_ms, max_bytes, nice }: Bounds,
 ): Promise<Bounded> {
-  const child = execa(program, args, {
+  const { child } = await start_program(program, args, {
     reject: false,
     stdin: "ignore",
     cwd: "/",
@@ -43,7 +54,14 @@ export async function run_bounded(
     killSignal: "SIGKILL",
   });
   // Read at once: even when it has ended it is a zombie until the next turn of the event loop.
-  const leader = child.pid === undefined ? null : process_ref_of(child.pid);
+  let leader: ProcessRef | null;
+  try {
+    leader = child.pid === undefined ? null : process_ref_of(child.pid);
+  } catch (error) {
+    // It could not be ended at its deadline with all that it started. It has hardly begun, and is not reaped before this turn is over.
+    child.kill("SIGKILL");
+    throw error;
+  }
   if (leader && nice !== undefined) make_nice(leader.pid, nice);
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<"late">((resolve) => {
@@ -52,10 +70,12 @@ export async function run_bounded(
   const result = await Promise.race([child, late]);
   clearTimeout(timer);
   if (result === "late") {
-    end_group(leader);
     child.stdout?.destroy();
     child.stderr?.destroy();
-    return { stdout: "", stderr: "", exit_code: null, failure: `${program} did not answer in ${deadline_ms} ms` };
+    // Itself at any rate, also where nobody else can be looked for: it is our child and not reaped.
+    child.kill("SIGKILL");
+    end_group(leader);
+    return no_answer(`${program} did not answer in ${deadline_ms} ms`);
   }
   const failure = why_no_answer(program, result);
   if (failure) end_group(leader);

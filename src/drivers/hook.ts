@@ -4,10 +4,10 @@
  * When it is slow, when it ends, and when it leaves somebody behind: that is the caller's affair, who knows its pid and start time.
  */
 import { once } from "node:events";
-import { execa } from "execa";
-import { errno_of, message_of } from "../contract/errors.ts";
+import { errno_of, is_used_up, message_of } from "../contract/errors.ts";
 import type { ProcessRef } from "../contract/receipt.ts";
 import { process_ref_of } from "./procfs.ts";
+import { start_program } from "./program.ts";
 
 /** Of its stderr, what is worth a line in the log. In characters. */
 const KEPT = 500;
@@ -15,15 +15,20 @@ const KEPT = 500;
 const STDERR_LIMIT_BYTES = 64 * 1024;
 
 export interface Hook {
-  /** Null when it could not be started. */
+  /** Null when it could not be started, or not be looked at: no descriptor was free. */
   process: ProcessRef | null;
   /** Resolves when the program has ended, whoever it left behind: null when it exited with 0, else why not, in one line. Never rejects. */
   ended: Promise<string | null>;
 }
 
-export function start_hook(command: readonly string[], input: string, env: Record<string, string>): Hook {
+/** Rejects with `out_of_resources` when there are no means to start it. */
+export async function start_hook(
+  command: readonly string[],
+  input: string,
+  env: Record<string, string>,
+): Promise<Hook> {
   const [program, ...args] = command as [string, ...string[]];
-  const child = execa(program, args, {
+  const { child } = await start_program(program, args, {
     reject: false,
     input,
     stdout: "ignore",
@@ -36,7 +41,7 @@ export function start_hook(command: readonly string[], input: string, env: Recor
     detached: true,
   });
   // Read at once: even when it has ended it is a zombie until the next turn of the event loop.
-  const process = child.pid === undefined ? null : process_ref_of(child.pid);
+  const process = child.pid === undefined ? null : look_at(child.pid);
   let said = "";
   let bytes = 0;
   child.stderr.on("data", (chunk: Buffer) => {
@@ -59,4 +64,13 @@ export function start_hook(command: readonly string[], input: string, env: Recor
     return `${program} ${signal ? `was ended by ${signal}` : `exited with ${code}`}${said.trim() ? `: ${message_of(said)}` : ""}`;
   })();
   return { process, ended };
+}
+
+function look_at(pid: number): ProcessRef | null {
+  try {
+    return process_ref_of(pid);
+  } catch (error) {
+    if (is_used_up(error)) return null;
+    throw error;
+  }
 }

@@ -2,10 +2,11 @@
  * lsof: who holds which file open. Run by the daemon. An lsof that is missing, slow, garbled or cut short, or that does not find what is
  * known to be open, gives no answer at all: "I can't tell" is never "gone".
  */
-import { execa } from "execa";
+import { is_used_up, trouble } from "../contract/errors.ts";
 import type { Holder } from "../contract/receipt.ts";
 import { run_bounded } from "./bounded.ts";
 import { elsewhere, list_mounts } from "./mounts.ts";
+import { start_program } from "./program.ts";
 
 /** lsof looks at every process: 44 ms with 100 of them, 343 ms with 900. Past this it hangs. In ms. */
 const DEADLINE_MS = 15_000;
@@ -48,7 +49,8 @@ export async function lsof(
   { among, ...options }: LsofOptions = {},
 ): Promise<LsofAnswer> {
   const asked = [canary.path, ...files];
-  const ask = (limits: string[]) => answer_of([...limits, ...exempt(asked), "--", ...asked], canary, options);
+  const ask = (limits: string[]) =>
+    answer_of(() => [...limits, ...exempt(asked), "--", ...asked], canary, options);
   if (!among) return ask([]);
   const only = (pids: readonly number[]) => ["-a", "-p", [...new Set([canary.pid, ...pids])].join(",")];
   // With -K and -a lsof looks at threads alone (seen with 4.95), so that they are asked for beside the processes.
@@ -74,7 +76,7 @@ export function lsof_removed(
   options: Omit<LsofOptions, "among"> = {},
 ): Promise<LsofAnswer> {
   // `+L1`: descriptors of files without a name; `DEL`: mappings of such.
-  const question = ["+L1", "-d", "DEL", ...exempt([canary.path, ...files])];
+  const question = () => ["+L1", "-d", "DEL", ...exempt([canary.path, ...files])];
   return answer_of(question, canary, { ...options, nice: LOWEST });
 }
 
@@ -90,10 +92,17 @@ function once_each(holders: readonly RawHolder[]): RawHolder[] {
 }
 
 async function answer_of(
-  question: readonly string[],
+  ask: () => readonly string[],
   canary: Canary,
   { deadline_ms = DEADLINE_MS, program = "lsof", nice }: Omit<LsofOptions, "among"> & { nice?: number },
 ): Promise<LsofAnswer> {
+  let question: readonly string[];
+  try {
+    question = ask();
+  } catch (error) {
+    if (is_used_up(error)) return { ok: false, reason: `the mounts could not be read: ${trouble(error)}` };
+    throw error;
+  }
   const result = await run_bounded(program, ["-w", "-n", "-P", "-F", "pcLfaDin", ...question], {
     deadline_ms,
     max_bytes: ANSWER_LIMIT_BYTES,
@@ -154,7 +163,8 @@ export function parse_lsof(text: string): RawHolder[] | null {
 
 /** The version, or null when lsof is not there. */
 export async function lsof_version(): Promise<string | null> {
-  const result = await execa("lsof", ["-v"], { reject: false });
+  const { child } = await start_program("lsof", ["-v"], { reject: false });
+  const result = await child;
   if (result.code === "ENOENT") return null;
   return /revision: (\S+)/.exec(String(result.stderr))?.[1] ?? "unknown";
 }

@@ -4,11 +4,11 @@
  */
 import { createConnection } from "node:net";
 import { setTimeout as delay } from "node:timers/promises";
-import { execa } from "execa";
 import pRetry from "p-retry";
-import { is_errno, message_of, SupervisorError } from "../contract/errors.ts";
+import { is_errno, is_used_up, message_of, SupervisorError, trouble } from "../contract/errors.ts";
 import type { ProcessRef } from "../contract/receipt.ts";
 import { process_ref_of, read_process } from "./procfs.ts";
+import { start_program } from "./program.ts";
 
 /** A tmux that has not answered by then is stopped or wedged. It answers in about 10 ms. */
 const DEADLINE_MS = 10_000;
@@ -45,16 +45,48 @@ export interface TmuxServer {
   process?: ProcessRef | null;
 }
 
-/** Runs one tmux command. `silent` is why there was no answer at all, or null. A command that was silent may still be obeyed, when the server goes on. */
-async function tmux(server: TmuxServer, args: string[], deadline_ms = DEADLINE_MS, input?: string) {
-  const stopped = stopped_server(server);
-  if (stopped) return { exitCode: undefined, stdout: "", stderr: "", silent: stopped };
-  const client = execa("tmux", ["-u", "-S", server.socket, "-f", server.config, ...args], {
+interface TmuxAnswer {
+  exitCode: number | undefined;
+  stdout: string;
+  stderr: string;
+  /** Why there was no answer at all, or null. A command that was silent may still be obeyed, when the server goes on. */
+  silent: string | null;
+  /** The code of the error that a failure is. */
+  code: "tmux_failed" | "out_of_resources";
+}
+
+const no_answer = (silent: string, code: TmuxAnswer["code"] = "tmux_failed"): TmuxAnswer => ({
+  exitCode: undefined,
+  stdout: "",
+  stderr: "",
+  silent,
+  code,
+});
+
+/** Runs one tmux command. */
+async function tmux(
+  server: TmuxServer,
+  args: string[],
+  deadline_ms = DEADLINE_MS,
+  input?: string,
+): Promise<TmuxAnswer> {
+  try {
+    const stopped = stopped_server(server);
+    return stopped ? no_answer(stopped) : await run_client(server, args, deadline_ms, input);
+  } catch (error) {
+    // Nobody could be asked: that is never "there is no such session".
+    if (is_used_up(error)) return no_answer(trouble(error), "out_of_resources");
+    throw error;
+  }
+}
+
+async function run_client(server: TmuxServer, args: string[], deadline_ms: number, input?: string) {
+  const { child: client } = await start_program("tmux", ["-u", "-S", server.socket, "-f", server.config, ...args], {
     env: server.env,
     extendEnv: false,
     cwd: "/",
     reject: false,
-    ...(input === undefined ? { stdin: "ignore" } : { input }),
+    ...(input === undefined ? { stdin: "ignore" as const } : { input }),
   });
   const timer = new AbortController();
   const late = delay(deadline_ms, null, { signal: timer.signal }).catch(() => null);
@@ -66,8 +98,7 @@ async function tmux(server: TmuxServer, args: string[], deadline_ms = DEADLINE_M
     client.kill("SIGKILL");
     client.stdout.destroy();
     client.stderr.destroy();
-    const silent = `the tmux server on ${server.socket} did not answer in ${deadline_ms} ms`;
-    return { exitCode: undefined, stdout: "", stderr: "", silent };
+    return no_answer(`the tmux server on ${server.socket} did not answer in ${deadline_ms} ms`);
   }
   if (result.code === "ENOENT")
     throw new SupervisorError(
@@ -75,8 +106,38 @@ async function tmux(server: TmuxServer, args: string[], deadline_ms = DEADLINE_M
       "tmux is not installed; install it (for example: apt-get install tmux) and try again",
     );
   const failed = result.exitCode === undefined ? message_of(result) : "";
-  return { exitCode: result.exitCode, stdout: result.stdout, stderr: result.stderr || failed, silent: null };
+  const stderr = in_words(result.stderr || failed);
+  return { exitCode: result.exitCode, stdout: result.stdout, silent: null, ...stderr };
 }
+
+/**
+ * What tmux says when the machine has no terminal, process or descriptor for a new pane: forkpty(3)'s errno in the system's words, which mislead. ptmx gives
+ * ENOSPC when there are no more ptys (the kernel's Documentation/filesystems/devpts.rst).
+ */
+const USED_UP: [RegExp, string][] = [
+  [
+    /fork failed: No space left on device/,
+    "no terminal (pty) is free; end agents or close terminals, or raise their number (sysctl kernel.pty.max, or max= of the mount of /dev/pts)",
+  ],
+  [
+    /fork failed: Resource temporarily unavailable/,
+    "no more processes may be started (EAGAIN); end some, or raise the limit ('ulimit -u', pids.max)",
+  ],
+  [
+    /fork failed: Too many open files/,
+    "too many files are open in the tmux server or on the machine (EMFILE, ENFILE); end agents, or raise the limit ('ulimit -n', fs.file-max)",
+  ],
+  [/fork failed: Cannot allocate memory/, "no memory is left (ENOMEM); free some"],
+];
+
+function in_words(stderr: string): Pick<TmuxAnswer, "stderr" | "code"> {
+  const [, words] = USED_UP.find(([said]) => said.test(stderr)) ?? [];
+  return words ? { stderr: words, code: "out_of_resources" } : { stderr, code: "tmux_failed" };
+}
+
+/** A command that failed, or had no answer, as an error. */
+const failure = ({ code, silent, stderr }: TmuxAnswer, what: string) =>
+  new SupervisorError(code, silent ?? `${what}: ${stderr.trim()}`);
 
 /** Why the server cannot answer, when its process is known and stopped; else null. */
 export function stopped_server({ process }: TmuxServer): string | null {
@@ -130,12 +191,7 @@ async function start_session(server: TmuxServer, name: string, command: string[]
         server.process = process_ref_of(Number(server_pid));
         return { pid: Number(pid), tty: tty as string };
       }
-      throw new SupervisorError(
-        "tmux_failed",
-        result.silent
-          ? `${result.silent}; the session ${name} was not started`
-          : `tmux could not start the session ${name}: ${result.stderr.trim()}`,
-      );
+      throw failure(result, `tmux could not start the session ${name}`);
     },
     { retries: 5, minTimeout: 20, factor: 2, shouldRetry: ({ error }) => RACE.test(error.message) },
   );
@@ -155,23 +211,24 @@ export async function has_session(server: TmuxServer, name: string): Promise<boo
 /** Gives a session of ours another name. Rejects when it is not there, or tmux does not answer. */
 export async function rename_session(server: TmuxServer, name: string, to: string): Promise<void> {
   const result = await tmux(server, ["rename-session", "-t", `=${name}`, to], LOOK_DEADLINE_MS);
-  if (result.exitCode !== 0)
-    throw new SupervisorError(
-      "tmux_failed",
-      result.silent ?? `tmux could not rename the session ${name}: ${result.stderr.trim()}`,
-    );
+  if (result.exitCode !== 0) throw failure(result, `tmux could not rename the session ${name}`);
 }
 
-/** Ends a session of ours. True when it was there, false when it was not, "unknown" when tmux does not answer. */
+/**
+ * Ends a session of ours. True when it was there, false when it was not, "unknown" when tmux does not answer: it may still obey. Rejects with `out_of_resources`
+ * when it could not be told at all.
+ */
 export async function kill_session(server: TmuxServer, name: string): Promise<boolean | "unknown"> {
   const result = await tmux(server, ["kill-session", "-t", `=${name}`], LOOK_DEADLINE_MS);
+  if (result.silent !== null && result.code === "out_of_resources")
+    throw failure(result, `tmux could not end the session ${name}`);
   if (result.exitCode === 0) return true;
   return NO_SESSION.test(result.stderr) ? false : "unknown";
 }
 
 /** Resolves when the server answers, or when there is none: at once, or when a frozen one goes on. Aborted by the signal, which rejects nothing. */
 export async function server_settled(server: TmuxServer, signal: AbortSignal): Promise<void> {
-  await execa("tmux", ["-S", server.socket, "list-sessions"], {
+  const { child } = await start_program("tmux", ["-S", server.socket, "list-sessions"], {
     env: server.env,
     extendEnv: false,
     cwd: "/",
@@ -181,16 +238,13 @@ export async function server_settled(server: TmuxServer, signal: AbortSignal): P
     cancelSignal: signal,
     killSignal: "SIGKILL",
   });
+  await child;
 }
 
 /** The names of all sessions on the private server. */
 export async function list_sessions(server: TmuxServer): Promise<string[]> {
   const result = await tmux(server, ["list-sessions", "-F", "#{session_name}"], LOOK_DEADLINE_MS);
-  if (result.exitCode !== 0)
-    throw new SupervisorError(
-      "tmux_failed",
-      result.silent ?? `tmux did not list its sessions: ${result.stderr.trim()}`,
-    );
+  if (result.exitCode !== 0) throw failure(result, "tmux did not list its sessions");
   return result.stdout.split("\n").filter(Boolean);
 }
 
@@ -199,8 +253,7 @@ async function is_idle(server: TmuxServer): Promise<boolean> {
   // Asked first: without a session, list-panes fails as if something were wrong.
   if ((await list_sessions(server)).length === 0) return true;
   const result = await tmux(server, ["list-panes", "-a", "-F", "#{pane_pid}"]);
-  if (result.exitCode !== 0)
-    throw new SupervisorError("tmux_failed", result.silent ?? `tmux did not list its panes: ${result.stderr.trim()}`);
+  if (result.exitCode !== 0) throw failure(result, "tmux did not list its panes");
   return result.stdout.trim() === String(process.pid);
 }
 
@@ -221,22 +274,23 @@ export async function end_idle_server(server: TmuxServer): Promise<void> {
   }
 }
 
-/** True when a tmux server accepts on this socket. */
+/** True when a tmux server accepts on this socket. Rejects when that cannot be found out: no descriptor is free. */
 export function server_lives(socket_path: string): Promise<boolean> {
-  return new Promise((resolve) => {
+  return new Promise((resolve, reject) => {
     const socket = createConnection(socket_path);
     socket.once("connect", () => {
       socket.destroy();
       resolve(true);
     });
     // EAGAIN: so many wait to be accepted that no more fit; it is frozen, not gone (unix(7)).
-    socket.once("error", (error) => resolve(is_errno(error, "EAGAIN")));
+    socket.once("error", (error) => (is_used_up(error) ? reject(error) : resolve(is_errno(error, "EAGAIN"))));
   });
 }
 
 /** The version line, or null when tmux is not there. */
 export async function tmux_version(): Promise<string | null> {
-  const result = await execa("tmux", ["-V"], { reject: false });
+  const { child } = await start_program("tmux", ["-V"], { reject: false });
+  const result = await child;
   return result.exitCode === 0 ? String(result.stdout) : null;
 }
 
@@ -244,22 +298,19 @@ export async function tmux_version(): Promise<string | null> {
 export async function hold_option(server: TmuxServer, name: string, value: string): Promise<void> {
   const command = `set-option -s "${name}" "${value}"\n`;
   const result = await tmux(server, ["start-server", ";", "source-file", "-"], DEADLINE_MS, command);
-  if (result.exitCode !== 0)
-    throw new SupervisorError("tmux_failed", result.silent ?? `tmux did not take an option: ${result.stderr.trim()}`);
+  if (result.exitCode !== 0) throw failure(result, "tmux did not take an option");
 }
 
 /** Removes a server option; one that is not there, or whose server is gone, is removed already. */
 export async function release_option(server: TmuxServer, name: string): Promise<void> {
   const result = await tmux(server, ["set-option", "-su", name], LOOK_DEADLINE_MS);
-  if (result.exitCode !== 0 && !NO_SESSION.test(result.stderr))
-    throw new SupervisorError("tmux_failed", result.silent ?? `tmux kept an option: ${result.stderr.trim()}`);
+  if (result.exitCode !== 0 && !NO_SESSION.test(result.stderr)) throw failure(result, "tmux kept an option");
 }
 
 /** The server options with this prefix, by name; none when there is no server. Rejects when tmux does not answer. */
 export async function held_options(server: TmuxServer, prefix: string): Promise<Map<string, string>> {
   const result = await tmux(server, ["show-options", "-s"]);
-  if (result.exitCode !== 0 && !NO_SESSION.test(result.stderr))
-    throw new SupervisorError("tmux_failed", result.silent ?? `tmux did not show its options: ${result.stderr.trim()}`);
+  if (result.exitCode !== 0 && !NO_SESSION.test(result.stderr)) throw failure(result, "tmux did not show its options");
   const lines = result.stdout.split("\n").filter((line) => line.startsWith(prefix));
   return new Map(lines.map((line) => line.split(" ") as [string, string]));
 }

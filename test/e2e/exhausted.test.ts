@@ -1,5 +1,7 @@
-import { readdirSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import type { AgentRecord } from "../../src/contract/agent.ts";
+import { gap_or_double } from "../support/numbered-lines.ts";
 import { eventually, fixture, TestSupervisor } from "../support/supervisor.ts";
 
 describe("a daemon without a free descriptor", () => {
@@ -12,35 +14,97 @@ describe("a daemon without a free descriptor", () => {
   afterEach(() => supervisor.dispose());
 
   const limit = (soft: number) => supervisor.shell(`prlimit --pid ${pid} --nofile=${soft}:`);
-  /** The lowest descriptor that is free: with this as the limit, the daemon gets none. */
-  const lowest_free = () => {
+  /** The limit that leaves so many descriptors free. */
+  const limit_for = (free: number) => {
     const open = new Set(readdirSync(`/proc/${pid}/fd`).map(Number));
-    let fd = 0;
-    while (open.has(fd)) fd++;
-    return fd;
+    let soft = 0;
+    for (let left = free; left > 0 || open.has(soft); soft++) if (!open.has(soft)) left--;
+    return soft;
   };
+  const one_line = (text: string) => expect(text.trim().split("\n"), text).toHaveLength(1);
+  const files_of = (id: string) =>
+    readdirSync(supervisor.workspace, { recursive: true, encoding: "utf8" }).filter((name) => name.includes(id));
 
   test("goes on with its agents, fails a deploy in one line with nothing left, and recovers when there are some again", async () => {
     const agent = await supervisor.deploy({ command: [fixture("prints-on-term")] });
     const short = await supervisor.deploy({ command: ["sh", "-c", "read -r x </dev/tty; exit 5"] });
     await supervisor.printed(agent, "ready");
     // Room for the connection of a command, and for nothing that it needs.
-    const free = lowest_free();
-    await limit(free + 1);
+    await limit(limit_for(1));
     const deploy = await supervisor.cli(["deploy", "--", "true"]);
     expect(deploy).toMatchObject({ code: 1, stderr: expect.stringContaining("EMFILE") });
-    expect(deploy.stderr.trim().split("\n"), deploy.stderr).toHaveLength(1);
-    await limit(free);
-    expect(await supervisor.cli(["ps"])).toMatchObject({
+    one_line(deploy.stderr);
+    // What the daemon had open for a moment as it was looked at gives room to one.
+    const ps = await eventually("a command not to be let in", async () => {
+      await limit(limit_for(0));
+      const ran = await supervisor.cli(["ps"]);
+      return ran.code !== 0 && ran;
+    });
+    expect(ps).toMatchObject({
       code: 1,
       stderr: expect.stringMatching(/^supervisor: the supervisor went away before it answered .*\n$/),
     });
     await supervisor.client.call("send", { params: { agent: short.id }, body: { text: "" } }).catch(() => null);
     await limit(1024);
     await eventually("the daemon to answer", async () => (await supervisor.cli(["ps"])).code === 0);
-    const ps = JSON.parse((await supervisor.cli(["ps", "--all", "--json"])).stdout);
-    expect(ps.map((one: { id: string }) => one.id).sort()).toEqual([agent.id, short.id].sort());
+    const agents = JSON.parse((await supervisor.cli(["ps", "--all", "--json"])).stdout);
+    expect(agents.map((one: { id: string }) => one.id).sort()).toEqual([agent.id, short.id].sort());
     const receipt = await supervisor.client.call("kill", { params: { agent: agent.id } });
     expect(receipt).toMatchObject({ success: true, cleanup: { bytes_logged: 6 + 20_480, handles: "clear" } });
+  });
+
+  test("with 0 to 8 free ones: no agent loses a byte, deploys fail in one line, no verdict is 'clear' that nobody gave, and all is as it should be afterwards", async () => {
+    const levels = [0, 1, 2, 3, 4, 5, 6, 7, 8];
+    const printer = await supervisor.deploy({ command: [fixture("prints-numbers"), "0.01"] });
+    const victims = await Promise.all(levels.map(() => supervisor.deploy({ command: [fixture("idles")] })));
+    const known = new Set([printer, ...victims].map(({ id }) => id));
+    for (const free of levels) {
+      const victim = victims[free] as AgentRecord;
+      const before = (await supervisor.log_text(printer)).length;
+      await limit(limit_for(free));
+      // Each by itself: a connection of one must not be what another is short of.
+      const deployed = await supervisor.deploy({ command: [fixture("idles")] }).catch((error) => error as Error);
+      const verified = await supervisor.client.call("verify", { body: { agent: printer.id } }).catch(() => null);
+      const killed = await supervisor.client.call("kill", { params: { agent: victim.id } }).catch((error) => error);
+      await eventually("the agent to print on", async () => (await supervisor.log_text(printer)).length > before);
+      expect(supervisor.daemon_exited, supervisor.daemon_stderr.slice(-2000)).toBe(false);
+      await limit(1024);
+
+      if (deployed instanceof Error) one_line(deployed.message);
+      else {
+        known.add(deployed.id);
+        await supervisor.client.call("kill", { params: { agent: deployed.id } });
+      }
+      // The host holds the log: whoever could look, saw it.
+      for (const file of verified?.files ?? [])
+        if (file.role === "log_file") expect(file.verdict, JSON.stringify(file)).not.toBe("clear");
+      if (killed instanceof Error) one_line(killed.message);
+      else if (killed.cleanup.handles === "clear") expect(killed.cleanup.files_deferred).toEqual([]);
+      // One that did not even reach the daemon is asked for again; any other is joined.
+      const after = await supervisor.client.call("kill", { params: { agent: victim.id } });
+      expect(after, JSON.stringify(after)).toMatchObject({
+        status: "terminated",
+        cleanup: { files_failed: [], survivors: [] },
+      });
+    }
+    // What was unknown is asked again; what was not taken back is.
+    await eventually("everything to be removed", async () => {
+      await supervisor.client.call("gc", { body: {} });
+      const agents = await supervisor.client.call("list_agents", { query: { all: true } });
+      return agents.every((one) => known.has(one.id) && one.cleanup_state !== "deferred");
+    });
+    expect(supervisor.registry_on_disk().filter((one) => !known.has(one.id))).toEqual([]);
+    const { tmux_socket } = await supervisor.client.call("health");
+    const sessions = (await supervisor.shell(`tmux -S ${tmux_socket} list-sessions -F '#{session_name}'`)).stdout;
+    expect(sessions.trim()).toBe(printer.tmux_session);
+    for (const one of victims) expect(files_of(one.id).filter((name) => !name.includes("receipt"))).toEqual([]);
+    const receipt = await supervisor.client.call("kill", {
+      params: { agent: printer.id },
+      body: { cleanup: "keep" },
+    });
+    expect(receipt).toMatchObject({ success: true, cleanup: { handles: "clear" } });
+    const log = printer.tracked_files.log_file as string;
+    expect(existsSync(log)).toBe(true);
+    expect(gap_or_double(readFileSync(log, "utf8"))).toBe(null);
   });
 });

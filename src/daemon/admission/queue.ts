@@ -118,6 +118,8 @@ export class Queue implements WaitingRoom {
     await this.surroundings().registry.advance(agent, { type: "requeued" }, { host: null, queue });
     crash_point("queue.requeued");
     this.put(agent, null, "its start was undone");
+    // Whoever began it may have been told long ago.
+    this.look_again();
   }
 
   async take_back(agent: AgentRecord, host: ProcessRef | null): Promise<boolean> {
@@ -278,5 +280,7 @@ const LOST =
 /** True for trouble of tmux, the disk or the machine, which says nothing of the agent. */
 function passes(error: unknown): boolean {
   if (!(error instanceof SupervisorError)) return errno_of(error) !== undefined;
-  return ["tmux_failed", "timeout", "workspace_unusable", "registry_unwritable"].includes(error.code);
+  return ["tmux_failed", "out_of_resources", "timeout", "workspace_unusable", "registry_unwritable"].includes(
+    error.code,
+  );
 }

@@ -36,7 +36,7 @@ export function hook_sender({ command, timeout_ms, runtime_dir, env }: HookOptio
       throw error;
     });
     signal.throwIfAborted();
-    const hook = start_hook(command, `${JSON.stringify(alert)}\n`, {
+    const hook = await start_hook(command, `${JSON.stringify(alert)}\n`, {
       ...env,
       SUPERVISOR_WORKSPACE: alert.workspace,
       [COOKIE_VARIABLE]: cookie,

@@ -1,6 +1,6 @@
 /** Errors as the API answers them: a code of the catalogue and one line. No stack, and of system errors only the name: their text holds paths. */
 import type { Socket } from "node:net";
-import { is_disk_trouble, message_of, SupervisorError, trouble } from "../../contract/errors.ts";
+import { is_disk_trouble, is_used_up, message_of, SupervisorError, trouble } from "../../contract/errors.ts";
 import { one_line } from "../../contract/printable.ts";
 import { LIMITS } from "./limits.ts";
 
@@ -37,6 +37,8 @@ export function to_supervisor_error(error: unknown): SupervisorError {
       `${path ? `${path}: ` : ""}${trouble(error)}; nothing was recorded: mend the workspace's disk and try again`,
     );
   }
+  if (is_used_up(error))
+    return new SupervisorError("out_of_resources", `${trouble(error)}; try again when there is more`);
   return new SupervisorError("internal", `a defect in the supervisor (${code ?? "no code"}); its log has the details`);
 }
 

@@ -1,5 +1,5 @@
 /**
- * An end that goes on until it is complete. An attempt that fails (a full disk, say) is made again by itself, later and later, or at once
+ * An end that goes on until it is complete; also the undoing of a deploy. An attempt that fails (a full disk, say) is made again by itself, later and later, or at once
  * when somebody asks for the end again. Who asks is told of the attempt that follows: a receipt, or why not yet.
  */
 import { setTimeout as delay } from "node:timers/promises";
@@ -11,15 +11,15 @@ const FIRST_PAUSE_MS = 250;
 /** The longest pause, in ms: an end goes on soon after room is made, and an hour of a full disk costs 120 attempts. */
 const LAST_PAUSE_MS = 30_000;
 
-export class EndUnderWay {
+export class EndUnderWay<T = Receipt> {
   /** Why the last attempt failed; null while one is under way. */
   waiting_for: unknown = null;
-  private result = outcome();
+  private result = outcome<T>();
   private again = deferred();
 
   /** `halted` ends it between two attempts; `on_failure` hears of each that failed, and how long the pause is, in ms. */
   constructor(
-    private readonly attempt: () => Promise<Receipt>,
+    private readonly attempt: () => Promise<T>,
     private readonly on_failure: (error: unknown, pause_ms: number) => void,
     private readonly halted: AbortSignal,
   ) {}
@@ -32,7 +32,7 @@ export class EndUnderWay {
         return;
       } catch (error) {
         const { result } = this;
-        this.result = outcome();
+        this.result = outcome<T>();
         this.again = deferred();
         this.waiting_for = error;
         result.reject(error);
@@ -45,7 +45,7 @@ export class EndUnderWay {
   }
 
   /** The outcome of the attempt under way, or of the next one, which then begins at once. */
-  join(): Promise<Receipt> {
+  join(): Promise<T> {
     this.again.resolve();
     return this.result.promise;
   }
@@ -66,8 +66,8 @@ export class EndUnderWay {
 }
 
 /** An outcome that need not be asked for. */
-function outcome(): Deferred<Receipt> {
-  const result = deferred<Receipt>();
+function outcome<T>(): Deferred<T> {
+  const result = deferred<T>();
   result.promise.catch(() => undefined);
   return result;
 }

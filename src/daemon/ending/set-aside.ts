@@ -5,7 +5,7 @@
 import { lstat, mkdir, realpath, rename } from "node:fs/promises";
 import { basename, dirname, join, sep } from "node:path";
 import type { AgentRecord, Ending, SetAsideFile } from "../../contract/agent.ts";
-import { is_errno, message_of } from "../../contract/errors.ts";
+import { is_errno, is_used_up, message_of } from "../../contract/errors.ts";
 import { own_trash_dir, trash_dir } from "../../contract/paths.ts";
 import { in_directory } from "../../drivers/in-place.ts";
 import { crash_point } from "../../faults/crash-point.ts";
@@ -27,6 +27,8 @@ export async function set_aside(dir: string, agent: AgentRecord, ending: Ending)
       else if (ending.cleanup === "keep") ending.set_aside.push(...(await found_at(role, path, path)));
       else await move(dir, role, path, ending.set_aside);
     } catch (error) {
+      // It passes, and the end is tried again: a file that was left for want of a descriptor would be left for ever.
+      if (is_used_up(error)) throw error;
       ending.files_failed.push({ path, error: message_of(error) });
     }
   }

@@ -188,9 +188,8 @@ export class Registry {
     await task.store.flush();
   }
 
-  /** Forgets an agent whose deploy was undone. */
-  async remove(agent: AgentRecord): Promise<void> {
-    const task = this.task_of(agent);
+  /** Forgets an agent whose deploy was undone. Durable when it resolves; when it rejects it may be asked for again. */
+  async remove(task: Task, agent: AgentRecord): Promise<void> {
     task.agents.delete(agent.id);
     task.store.data.agents = task.store.data.agents.filter((one) => one !== agent);
     await task.store.flush();
