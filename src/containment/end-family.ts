@@ -9,6 +9,7 @@ import { is_errno } from "../contract/errors.ts";
 import type { NamedProcess, SentSignal } from "../contract/receipt.ts";
 import { freeze_group, group_members, is_populated, kill_group, watch_group } from "../drivers/cgroup.ts";
 import { is_alive, type ProcessFacts } from "../drivers/procfs.ts";
+import { when_possible } from "../drivers/when-possible.ts";
 import { type FamilySpec, find_family, is_stranger } from "./family.ts";
 
 /** How long to look on after KILL before the rest are called survivors, in ms. KILL is not refused; only a process in
@@ -27,6 +28,8 @@ export interface EndFamilyOptions {
   nudge?: Promise<unknown>;
   /** Aborted when the grace is cut short: KILL now. */
   hurry?: AbortSignal;
+  /** Waits when no descriptor is free to look at anybody, instead of rejecting. For a host: nobody would begin its end again. */
+  patient?: boolean;
 }
 
 export interface EndFamilyResult {
@@ -51,12 +54,15 @@ export async function end_family(spec: FamilySpec, options: EndFamilyOptions): P
   const asked = new Set<string>();
   const groups = spec.cgroups ?? [];
 
-  const send = (members: ProcessFacts[], signal: NodeJS.Signals) => {
-    const reached = members.filter((one) => signal_process(one, signal));
+  const possible = <T>(work: () => T): Promise<T> => (options.patient ? when_possible(work) : (async () => work())());
+  const tell = (one: ProcessFacts, signal: NodeJS.Signals) => possible(() => signal_process(one, signal));
+  const send = async (members: ProcessFacts[], signal: NodeJS.Signals) => {
+    const reached: ProcessFacts[] = [];
+    for (const one of members) if (await tell(one, signal)) reached.push(one);
     if (reached.length > 0) signals.push({ signal, at: new Date().toISOString(), pids: reached.map((one) => one.pid) });
   };
-  const look = () => {
-    const members = find_family(spec);
+  const look = async () => {
+    const members = await possible(() => find_family(spec));
     for (const one of members) seen.set(key(one), named(one));
     return members;
   };
@@ -78,8 +84,8 @@ export async function end_family(spec: FamilySpec, options: EndFamilyOptions): P
 
   try {
     // Who was frozen by somebody could not obey.
-    for (const dir of groups) freeze_group(dir, false);
-    let members = look();
+    for (const dir of groups) await possible(() => freeze_group(dir, false));
+    let members = await look();
     const grace_ends = began + options.grace_ms;
     let pause = FIRST_LOOK_MS;
     while (members.length > 0 && performance.now() < grace_ends && !options.hurry?.aborted) {
@@ -87,36 +93,36 @@ export async function end_family(spec: FamilySpec, options: EndFamilyOptions): P
       // who was asked is left.
       const working = members.some((one) => asked.has(key(one)));
       const fresh = working ? [] : members;
-      send(fresh, options.signal);
+      await send(fresh, options.signal);
       // A stopped process (Ctrl-Z, SIGSTOP) would not see the signal before it is continued.
-      for (const one of members) if (one.state === "T" || one.state === "t") signal_process(one, "SIGCONT");
+      for (const one of members) if (one.state === "T" || one.state === "t") await tell(one, "SIGCONT");
       for (const one of fresh) asked.add(key(one));
       await rest(Math.min(pause, Math.max(0, grace_ends - performance.now())), options.hurry);
       pause = Math.min(pause * 2, LAST_LOOK_MS);
-      members = look();
+      members = await look();
     }
     const stopped = performance.now();
 
     // KILL again on every look: a fork may have slipped between the look and the signal.
     const kill_ends = stopped + KILL_DEADLINE_MS;
     const killed = new Set<string>();
-    const unseen = () => groups.some((dir) => is_populated(dir) && !holds_strangers(spec, dir));
+    const unseen = () => possible(() => groups.some((dir) => is_populated(dir) && !holds_strangers(spec, dir)));
     pause = FIRST_LOOK_MS;
-    while ((members.length > 0 || unseen()) && performance.now() < kill_ends) {
+    while ((members.length > 0 || (await unseen())) && performance.now() < kill_ends) {
       const fresh = members.filter((one) => !killed.has(key(one)));
-      send(fresh, "SIGKILL");
+      await send(fresh, "SIGKILL");
       for (const one of fresh) killed.add(key(one));
-      for (const dir of groups) kill_whole_group(spec, dir);
+      for (const dir of groups) await possible(() => kill_whole_group(spec, dir));
       await rest(pause);
       pause = Math.min(pause * 2, LAST_LOOK_MS);
-      members = look();
+      members = await look();
     }
     const left = new Set(members.map(key));
     return {
       signals,
       processes_ended: [...seen.values()].filter((one) => !left.has(key(one))),
       survivors: members.map(named),
-      notes: members.length === 0 ? groups.flatMap((dir) => why_not_empty(spec, dir)) : [],
+      notes: members.length === 0 ? await possible(() => groups.flatMap((dir) => why_not_empty(spec, dir))) : [],
       stop_ms: stopped - began,
       empty_ms: performance.now() - stopped,
     };

@@ -154,6 +154,26 @@ export function is_used_up(error: unknown): boolean {
   return is_errno(error, "EMFILE", "ENFILE", "ENOMEM");
 }
 
+/** What to do about it, by errno. EAGAIN is fork(2)'s: the limit of processes; of a file it would mean another thing. */
+const REMEDY: Partial<Record<string, string>> = {
+  EMFILE: "close what is open, or raise the limit ('ulimit -n')",
+  ENFILE: "close what is open, or raise fs.file-max",
+  EAGAIN: "end some processes, or raise the limit ('ulimit -u', pids.max)",
+  ENOMEM: "free some memory",
+};
+
+/** Why a process could not be started for want of means, and what to do, in words; null for any other error. */
+export function why_not_started(error: unknown): string | null {
+  const code = errno_of(error);
+  const remedy = code === undefined ? undefined : REMEDY[code];
+  if (!remedy) return null;
+  return `${code === "EAGAIN" ? "no more processes may be started (EAGAIN)" : trouble(error)}; ${remedy}`;
+}
+
+/** There are no more ptys. The kernel says ENOSPC, whose usual words (no space on the disk) mislead (its Documentation/filesystems/devpts.rst). */
+export const NO_PTY =
+  "no terminal (pty) is free; end agents or close terminals, or raise their number (sysctl kernel.pty.max, or max= of the mount of /dev/pts)";
+
 /** A system error in words, with its code, in one line. */
 export function trouble(error: unknown): string {
   const code = errno_of(error);

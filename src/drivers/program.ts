@@ -11,7 +11,7 @@ import type { ChildProcess } from "node:child_process";
 import { subscribe, unsubscribe } from "node:diagnostics_channel";
 import { once } from "node:events";
 import { execa, type Options, type ResultPromise } from "execa";
-import { errno_of, is_used_up, SupervisorError, trouble } from "../contract/errors.ts";
+import { SupervisorError, why_not_started } from "../contract/errors.ts";
 
 /**
  * Resolves when the program was started, before the event loop turns: it is at least a zombie then. Also when it could not be for a reason of its own (ENOENT): then the
@@ -25,7 +25,8 @@ export async function start_program<O extends Options>(
   const { child, error } = spawn_heard(program, args, options);
   if (child && child.pid !== undefined) return { child };
   const refused = await (error ?? (child as Promise<unknown>).catch((reason) => reason));
-  if (is_refusal(refused)) throw no_means(program, refused);
+  const why = why_not_started(refused);
+  if (why) throw new SupervisorError("out_of_resources", `${program} could not be started: ${why}`, { cause: refused });
   if (!child) throw refused;
   return { child };
 }
@@ -49,22 +50,4 @@ function spawn_heard<O extends Options>(program: string, args: readonly string[]
   } finally {
     unsubscribe("child_process", note);
   }
-}
-
-/** EAGAIN of fork(2): the limit of processes. Of a file it would mean another thing. */
-const is_refusal = (error: unknown) => is_used_up(error) || errno_of(error) === "EAGAIN";
-
-const REMEDY: Record<string, string> = {
-  EMFILE: "close what is open, or raise the limit ('ulimit -n') and start again",
-  ENFILE: "close what is open, or raise fs.file-max",
-  EAGAIN: "end some processes, or raise the limit ('ulimit -u', pids.max)",
-  ENOMEM: "free some memory",
-};
-
-function no_means(program: string, error: unknown): SupervisorError {
-  const code = errno_of(error) as string;
-  const why = code === "EAGAIN" ? "no more processes may be started (EAGAIN)" : trouble({ code });
-  return new SupervisorError("out_of_resources", `${program} could not be started: ${why}; ${REMEDY[code]}`, {
-    cause: error,
-  });
 }

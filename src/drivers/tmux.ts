@@ -5,7 +5,15 @@
 import { createConnection } from "node:net";
 import { setTimeout as delay } from "node:timers/promises";
 import pRetry from "p-retry";
-import { is_errno, is_used_up, message_of, SupervisorError, trouble } from "../contract/errors.ts";
+import {
+  is_errno,
+  is_used_up,
+  message_of,
+  NO_PTY,
+  SupervisorError,
+  trouble,
+  why_not_started,
+} from "../contract/errors.ts";
 import type { ProcessRef } from "../contract/receipt.ts";
 import { process_ref_of, read_process } from "./procfs.ts";
 import { start_program } from "./program.ts";
@@ -110,24 +118,13 @@ async function run_client(server: TmuxServer, args: string[], deadline_ms: numbe
   return { exitCode: result.exitCode, stdout: result.stdout, silent: null, ...stderr };
 }
 
-/**
- * What tmux says when the machine has no terminal, process or descriptor for a new pane: forkpty(3)'s errno in the system's words, which mislead. ptmx gives
- * ENOSPC when there are no more ptys (the kernel's Documentation/filesystems/devpts.rst).
- */
-const USED_UP: [RegExp, string][] = [
-  [
-    /fork failed: No space left on device/,
-    "no terminal (pty) is free; end agents or close terminals, or raise their number (sysctl kernel.pty.max, or max= of the mount of /dev/pts)",
-  ],
-  [
-    /fork failed: Resource temporarily unavailable/,
-    "no more processes may be started (EAGAIN); end some, or raise the limit ('ulimit -u', pids.max)",
-  ],
-  [
-    /fork failed: Too many open files/,
-    "too many files are open in the tmux server or on the machine (EMFILE, ENFILE); end agents, or raise the limit ('ulimit -n', fs.file-max)",
-  ],
-  [/fork failed: Cannot allocate memory/, "no memory is left (ENOMEM); free some"],
+/** What tmux says when there is no terminal, process or descriptor for a new pane: forkpty(3)'s errno in the system's words. */
+const USED_UP: [RegExp, string | null][] = [
+  [/fork failed: No space left on device/, NO_PTY],
+  [/fork failed: Resource temporarily unavailable/, why_not_started({ code: "EAGAIN" })],
+  [/fork failed: Too many open files in system/, why_not_started({ code: "ENFILE" })],
+  [/fork failed: Too many open files/, why_not_started({ code: "EMFILE" })],
+  [/fork failed: Cannot allocate memory/, why_not_started({ code: "ENOMEM" })],
 ];
 
 function in_words(stderr: string): Pick<TmuxAnswer, "stderr" | "code"> {

@@ -37,6 +37,8 @@ export class Control {
       this.server.once("error", reject);
       this.server.listen(unready, resolve);
     });
+    // Nobody could be let in: no descriptor is free. Who wanted to come tries again, and the agent goes on.
+    this.server.on("error", () => undefined);
     chmodSync(unready, 0o600);
     renameSync(unready, path);
   }

@@ -3,6 +3,7 @@ import { end_family } from "../containment/end-family.ts";
 import { count_oom_kills, end_notes, remove_groups } from "../containment/groups.ts";
 import type { ClosedReport } from "../contract/receipt.ts";
 import type { EndCause } from "../contract/status.ts";
+import { when_possible } from "../drivers/when-possible.ts";
 import { crash_point } from "../faults/crash-point.ts";
 import type { Agent } from "./agent.ts";
 import { record_exit } from "./exit-record.ts";
@@ -32,12 +33,12 @@ export async function end_agent(agent: Agent, options: EndOptions): Promise<Ende
     exclude: options.exclude,
     cgroups: agent.cgroups.map((one) => one.path),
   };
-  const ended = await end_family(family, { ...options, nudge: agent.exited });
+  const ended = await end_family(family, { ...options, nudge: agent.exited, patient: true });
   crash_point("host.stopped");
   const leader_survives = ended.survivors.some((one) => one.pid === agent.process.pid);
   const exit = leader_survives ? { code: null, signal: null, at: null } : await agent.exited;
-  const oom_kills = count_oom_kills(agent.cgroups);
-  const populated = remove_groups(agent.cgroups);
+  const oom_kills = await when_possible(() => count_oom_kills(agent.cgroups));
+  const populated = await when_possible(() => remove_groups(agent.cgroups));
 
   const draining = performance.now();
   await Promise.all(outputs.map((one) => one.drain()));

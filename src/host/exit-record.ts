@@ -3,12 +3,14 @@
  * agent that ended while no daemon ran would be taken for lost.
  */
 import { setTimeout as delay } from "node:timers/promises";
-import { is_disk_trouble, trouble } from "../contract/errors.ts";
+import { is_disk_trouble, is_used_up, trouble } from "../contract/errors.ts";
 import type { ClosedReport } from "../contract/receipt.ts";
 import { replace_in_place } from "../drivers/in-place.ts";
 
 /** How often a refused write is tried again, in ms: nobody waits for it but a daemon that may start some day. */
 const RETRY_MS = 1_000;
+
+const passes = (error: unknown) => is_disk_trouble(error) || is_used_up(error);
 
 /** Writes the record. Resolves with what went wrong, and with the promise of the record if it may still be written; both null when it is there. */
 export async function record_exit(
@@ -20,7 +22,7 @@ export async function record_exit(
     return { note: null, later: null };
   } catch (error) {
     const note = `the exit record could not be written: ${trouble(error)}`;
-    return { note, later: is_disk_trouble(error) ? keep_trying(path, report) : null };
+    return { note, later: passes(error) ? keep_trying(path, report) : null };
   }
 }
 
@@ -31,7 +33,7 @@ async function keep_trying(path: string, report: ClosedReport): Promise<void> {
     try {
       return await replace_in_place(path, JSON.stringify(report));
     } catch (error) {
-      if (!is_disk_trouble(error)) return;
+      if (!passes(error)) return;
     }
   }
 }

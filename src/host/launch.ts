@@ -7,6 +7,7 @@
 import { type ChildProcess, execFile, spawn } from "node:child_process";
 import { accessSync, closeSync, constants, openSync } from "node:fs";
 import { rm } from "node:fs/promises";
+import { kill } from "node:process";
 import { promisify } from "node:util";
 import type { CgroupRef } from "../contract/containment.ts";
 import type { LaunchSpec } from "../contract/host-protocol.ts";
@@ -71,25 +72,34 @@ export async function launch(spec: LaunchSpec, terminal: Terminal, options: Laun
     options.stdout_path ?? "",
     ...spec.command,
   ];
-  const prompt_fd = spec.mode === "headless" ? await open_prompt(spec.prompt_file) : null;
   const null_fd = openSync("/dev/null", constants.O_RDWR);
+  let prompt_fd: number | null = null;
   // The master would be inherited at its own number: there, the agent gets /dev/null instead.
   const stdio: ("ignore" | "pipe" | number)[] = new Array(terminal.master_fd + 1).fill("ignore");
   stdio[2] = "pipe";
   stdio[terminal.master_fd] = null_fd;
-  if (prompt_fd !== null) stdio[0] = prompt_fd;
   let child: ChildProcess;
   try {
+    if (spec.mode === "headless") prompt_fd = await open_prompt(spec.prompt_file);
+    if (prompt_fd !== null) stdio[0] = prompt_fd;
     child = spawn(shell[0] as string, args, { cwd: spec.cwd, env: spec.env, detached: true, stdio });
   } finally {
     closeSync(null_fd);
     if (prompt_fd !== null) closeSync(prompt_fd);
   }
   // Read at once: even if it has ended, it stays a zombie until the next turn of the event loop.
-  const process = child.pid === undefined ? null : process_ref_of(child.pid);
   const exited = new Promise<Awaited<Launched["exited"]>>((resolve) => {
     child.once("exit", (code, signal) => resolve({ code, signal, at: new Date().toISOString() }));
   });
+  let process: ProcessRef | null;
+  try {
+    process = child.pid === undefined ? null : process_ref_of(child.pid);
+  } catch (error) {
+    // Without its start time it could not be ended later. Its pid, which is its group's as well, is its own until it is reaped.
+    kill(-(child.pid as number), "SIGKILL");
+    await exited;
+    throw error;
+  }
   const said = await said_before_exec(child);
   const words = said.filter((line) => line !== BEGINS && !line.startsWith(JOIN_FAILED));
   if (!said.includes(BEGINS) || !process) {
@@ -144,6 +154,11 @@ function choose_shell(env: Record<string, string>): { shell: string[]; notes: st
 /** A named pipe for stdout, opened for both ends by the host: it never sees an end of file, and can write the marker. */
 export async function open_stdout_pipe(path: string): Promise<{ fd: number; unlink: () => Promise<void> }> {
   await promisify(execFile)("mkfifo", ["-m", "600", path]);
-  const fd = openSync(path, constants.O_RDWR | constants.O_NONBLOCK);
-  return { fd, unlink: () => rm(path, { force: true }) };
+  const unlink = () => rm(path, { force: true });
+  try {
+    return { fd: openSync(path, constants.O_RDWR | constants.O_NONBLOCK), unlink };
+  } catch (error) {
+    await unlink();
+    throw error;
+  }
 }

@@ -11,6 +11,7 @@
 import { renameSync, rmSync } from "node:fs";
 import { setTimeout as delay } from "node:timers/promises";
 import { deferred } from "../contract/deferred.ts";
+import { why_not_started } from "../contract/errors.ts";
 import type { HostFacts, HostPhase, HostRequest, LaunchSpec, PaneRequest } from "../contract/host-protocol.ts";
 import { HOST_PROTOCOL } from "../contract/protocol-version.ts";
 import type { ClosedReport, ProcessRef } from "../contract/receipt.ts";
@@ -106,8 +107,9 @@ export async function run_host(given: HostOptions): Promise<void> {
       control.send({ event: "launched", process: agent.process });
     } catch (error) {
       phase = "waiting";
-      control.send({ event: "launch_failed", reason: (error as Error).message });
-      throw Object.assign(error as Error, { code: "launch_failed" });
+      const reason = why_not_started(error) ?? (error as Error).message;
+      control.send({ event: "launch_failed", reason });
+      throw Object.assign(new Error(reason), { code: "launch_failed" });
     } finally {
       started.resolve();
     }

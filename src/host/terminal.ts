@@ -7,6 +7,7 @@ import { spawn } from "node:child_process";
 import { closeSync, constants, openSync } from "node:fs";
 import { createRequire } from "node:module";
 import { ReadStream } from "node:tty";
+import { is_errno, NO_PTY, trouble } from "../contract/errors.ts";
 
 /** The part of node-pty that opens a pty and nothing more. Exported by it, but not in its typings; the version is pinned. */
 interface NativePty {
@@ -48,12 +49,18 @@ export async function open_terminal(
   mode: "headless" | "interactive",
   [cols, rows]: [number, number],
 ): Promise<Terminal> {
-  const opened = native.open(cols, rows);
+  const opened = open_pty(cols, rows);
   // node-pty's own slave descriptor is non-blocking and inherited by children; ours is neither.
-  const slave_fd = openSync(opened.pty, constants.O_RDWR | constants.O_NOCTTY);
-  closeSync(opened.slave);
-  await stty(slave_fd, mode === "headless" ? HEADLESS : INTERACTIVE);
-  const output = new ReadStream(opened.master);
+  const slave_fd = open_slave(opened);
+  let output: ReadStream;
+  try {
+    await stty(slave_fd, mode === "headless" ? HEADLESS : INTERACTIVE);
+    output = new ReadStream(opened.master);
+  } catch (error) {
+    closeSync(slave_fd);
+    closeSync(opened.master);
+    throw error;
+  }
   // EIO comes when the pty is torn down at the very end; until then the slave is ours, and open.
   output.on("error", () => output.destroy());
   return {
@@ -72,6 +79,31 @@ export async function open_terminal(
     // Without "-drain" stty waits for output that flow control holds back, which is what is to be lifted; an older stty does not know it.
     unblock: () => stty(slave_fd, ["-drain", "-ixon"]).catch(() => stty(slave_fd, ["-ixon"])),
   };
+}
+
+/** A new pty. node-pty says only that openpty(3) failed; the kernel is asked again, for its reason. */
+function open_pty(cols: number, rows: number) {
+  try {
+    return native.open(cols, rows);
+  } catch (error) {
+    try {
+      closeSync(openSync("/dev/ptmx", constants.O_RDWR | constants.O_NOCTTY));
+    } catch (reason) {
+      throw new Error(is_errno(reason, "ENOSPC") ? NO_PTY : `no terminal (pty) could be opened: ${trouble(reason)}`);
+    }
+    throw error;
+  }
+}
+
+function open_slave({ master, slave, pty }: ReturnType<NativePty["open"]>): number {
+  try {
+    return openSync(pty, constants.O_RDWR | constants.O_NOCTTY);
+  } catch (error) {
+    closeSync(master);
+    throw error;
+  } finally {
+    closeSync(slave);
+  }
 }
 
 /** Runs stty(1) on a terminal. */

@@ -6,6 +6,7 @@ import { execFile } from "node:child_process";
 import { setTimeout as delay } from "node:timers/promises";
 import type { ProcessRef } from "../contract/receipt.ts";
 import { is_alive } from "../drivers/procfs.ts";
+import { when_possible } from "../drivers/when-possible.ts";
 
 /** A pane as tmux knows it: by the process it was started with, or by its terminal. */
 export type PaneMark = { pid: number } | { tty: string };
@@ -27,7 +28,7 @@ export async function what_became_of(
   signal: AbortSignal,
 ): Promise<"there" | "closed" | "server_died"> {
   for (let pause_ms = FIRST_PAUSE_MS; ; pause_ms = Math.min(2 * pause_ms, LAST_PAUSE_MS)) {
-    if (!server || !is_alive(server)) return "server_died";
+    if (!server || (await when_possible(() => !is_alive(server), signal))) return "server_died";
     const answer = await list_panes(socket, signal);
     // Another server on its socket: ours can never be asked again.
     if (answer && answer.server_pid !== server.pid) return "server_died";

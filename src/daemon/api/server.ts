@@ -9,7 +9,7 @@ import { Readable } from "node:stream";
 import rate_limit from "@fastify/rate-limit";
 import fastify, { type FastifyInstance, type FastifyReply } from "fastify";
 import { serializerCompiler, validatorCompiler } from "fastify-type-provider-zod";
-import { SupervisorError } from "../../contract/errors.ts";
+import { SupervisorError, trouble } from "../../contract/errors.ts";
 import { OPERATIONS, type Operation, type OperationName } from "../../contract/operations.ts";
 import type { Services } from "../services.ts";
 import { answer_bad_http, error_body, to_supervisor_error } from "./errors.ts";
@@ -72,6 +72,9 @@ export async function start_server(services: Services): Promise<FastifyInstance>
   for (const name of Object.keys(OPERATIONS) as OperationName[]) add_route(app, services, name, HANDLERS);
   await rm(services.socket, { force: true });
   await app.listen({ path: services.socket });
+  app.server.on("error", (error) =>
+    services.log.warn({ error: trouble(error) }, "a connection could not be accepted; whoever made it tries again"),
+  );
   await chmod(services.socket, 0o600);
   return app;
 }
