@@ -49,8 +49,7 @@ export async function lsof(
   { among, ...options }: LsofOptions = {},
 ): Promise<LsofAnswer> {
   const asked = [canary.path, ...files];
-  const ask = (limits: string[]) =>
-    answer_of(() => [...limits, ...exempt(asked), "--", ...asked], canary, options);
+  const ask = (limits: string[]) => answer_of(() => [...limits, ...exempt(asked), "--", ...asked], canary, options);
   if (!among) return ask([]);
   const only = (pids: readonly number[]) => ["-a", "-p", [...new Set([canary.pid, ...pids])].join(",")];
   // With -K and -a lsof looks at threads alone (seen with 4.95), so that they are asked for beside the processes.
