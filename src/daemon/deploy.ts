@@ -22,6 +22,8 @@ import { open_in_place, remove_in_place } from "../drivers/in-place.ts";
 import { boot_id } from "../drivers/procfs.ts";
 import { kill_session } from "../drivers/tmux.ts";
 import { crash_point } from "../faults/crash-point.ts";
+import { deploy_log } from "./deploy-log.ts";
+import { see_host_off } from "./end-host.ts";
 import { end_agent } from "./ending/end.ts";
 import type { HostLink } from "./host-link.ts";
 import { facts_to_remember, forward_events, set_host_state, watch_host } from "./hosts.ts";
@@ -31,7 +33,7 @@ import { type DeployPlan, launch_command, missing_program, plan_deploy, stdin_fi
 import type { Registry } from "./registry/registry.ts";
 import type { Task } from "./registry/task.ts";
 import type { Services } from "./services.ts";
-import { see_host_off, start_host } from "./start-host.ts";
+import { start_host } from "./start-host.ts";
 import { take_back } from "./take-back.ts";
 
 /** What a pty of ours is, where nothing else is asked for. */
@@ -292,57 +294,6 @@ const limits_of = ({ memory_max, pids_max, cpu_max }: DeployRequest): Limits => 
 function excerpt(prompt: string): string {
   const text = prompt.length > PROMPT_EXCERPT ? `${prompt.slice(0, PROMPT_EXCERPT)}...` : prompt;
   return Buffer.from(text).toString();
-}
-
-/**
- * What a person finds beside the log: everything but the environment. From it an agent is known again when the registry was lost, and
- * by the cookie its processes.
- */
-function deploy_log(agent: AgentRecord) {
-  const {
-    id,
-    type,
-    task_id,
-    command,
-    profile,
-    cwd,
-    mode,
-    stdout,
-    grace_ms,
-    cleanup,
-    parent,
-    depth,
-    started_at,
-    tracked_files,
-    limits,
-    log_limit,
-    cgroups,
-    tmux_session,
-    cookie,
-    prompt,
-  } = agent;
-  return {
-    agent_id: id,
-    type,
-    task_id,
-    command,
-    profile,
-    cwd,
-    mode,
-    stdout,
-    grace_ms,
-    cleanup,
-    parent,
-    depth,
-    started_at,
-    tracked_files,
-    limits,
-    log_limit,
-    cgroups,
-    tmux_session,
-    cookie,
-    prompt,
-  };
 }
 
 function launch_spec(services: Services, task: Task, agent: AgentRecord, request: DeployPlan): LaunchSpec {

@@ -1,15 +1,11 @@
 /** Reads reports back: from where they are written, from trash, or from the archive. Lines that are not whole reports are counted. */
-import { access } from "node:fs/promises";
-import { basename, join } from "node:path";
 import type { z } from "zod";
 import type { AgentRecord } from "../contract/agent.ts";
-import { is_errno } from "../contract/errors.ts";
-import { trash_dir } from "../contract/paths.ts";
-import { archived_path } from "./ending/archive.ts";
 import { lines_of } from "./logs/lines.ts";
 import { gunzipped } from "./logs/log-stream.ts";
 import { own_file } from "./own-file.ts";
 import type { Services } from "./services.ts";
+import { place_of } from "./tracked-place.ts";
 
 /** Longer than any report: a million characters of message and as many of data, each of up to six bytes (\u0000) in JSON. */
 const LINE_LIMIT = 16 * 1024 * 1024;
@@ -34,28 +30,12 @@ export async function* reports_of<T>(
 async function open_file(services: Services, agent: AgentRecord, role: string): Promise<AsyncIterable<Buffer> | null> {
   const path = own_file(services, agent, role);
   if (!path) return null;
-  const { dir } = services.registry.task_of(agent);
+  const place = await place_of(services.registry.task_of(agent).dir, path);
+  if (place === null) return null;
+  if (place.kind === "archive") return gunzipped(place.path);
   // By the readers, which let go when the agent ends: the daemon must not be the one that holds the file.
-  for (const place of [path, join(trash_dir(dir), basename(path))]) {
-    if (await exists(place))
-      return services.readers.read(agent.id, place, {
-        position: 0,
-        follow: false,
-        signal: new AbortController().signal,
-      });
-  }
-  const archived = archived_path(dir, path);
-  return (await exists(archived)) ? gunzipped(archived) : null;
-}
-
-async function exists(path: string): Promise<boolean> {
-  try {
-    await access(path);
-    return true;
-  } catch (error) {
-    if (is_errno(error, "ENOENT")) return false;
-    throw error;
-  }
+  const signal = new AbortController().signal;
+  return services.readers.read(agent.id, place.path, { position: 0, follow: false, signal });
 }
 
 function parse(line: string): unknown {

@@ -2,28 +2,17 @@
  * The daemon: boots in order, serves, stops in reverse. Runs in the foreground; owns the registry and the removal of files.
  * Stopping it leaves the agents running under their hosts; the next one adopts them.
  */
-import { chmod, lstat, mkdir, readdir, realpath, rm, rmdir, stat, writeFile } from "node:fs/promises";
-import { dirname } from "node:path";
+import { rm, writeFile } from "node:fs/promises";
 import type { Logger } from "pino";
 import { find_containment } from "../containment/place.ts";
 import type { ConfigPlace } from "../contract/config.ts";
-import type { DaemonInfo } from "../contract/daemon-info.ts";
 import { deferred } from "../contract/deferred.ts";
-import { is_errno, message_of, SupervisorError } from "../contract/errors.ts";
-import {
-  canary_file,
-  cgroup_directory,
-  daemon_socket,
-  is_runtime_dir,
-  runtime_dir_of,
-  SOCKET_PATH_BYTES,
-  tmux_config,
-  tmux_socket,
-} from "../contract/paths.ts";
+import { message_of, SupervisorError } from "../contract/errors.ts";
+import { canary_file, cgroup_directory, daemon_socket, tmux_config, tmux_socket } from "../contract/paths.ts";
 import { is_ended } from "../contract/status.ts";
 import { lsof_version } from "../drivers/lsof.ts";
 import { type LookForHolders, look_for_holders } from "../drivers/proc-holders.ts";
-import { end_idle_server, server_lives, TMUX_CONFIG, tmux_version } from "../drivers/tmux.ts";
+import { end_idle_server, TMUX_CONFIG, tmux_version } from "../drivers/tmux.ts";
 import { arm, type Crash, crash_point } from "../faults/crash-point.ts";
 import { Queue } from "./admission/queue.ts";
 import { find_host } from "./adopt.ts";
@@ -42,7 +31,7 @@ import { start_sweeper } from "./gc.ts";
 import { kill_all } from "./kill.ts";
 import { remove_leftover_groups } from "./leftover-groups.ts";
 import { sweep_leftovers } from "./leftovers.ts";
-import { lock_workspace, read_daemon_info, state_of } from "./lock.ts";
+import { lock_workspace, read_daemon_info } from "./lock.ts";
 import { LogReaders } from "./logs/readers.ts";
 import { Metrics } from "./metrics/metrics.ts";
 import { Panes } from "./panes.ts";
@@ -51,6 +40,7 @@ import { reconcile } from "./reconcile.ts";
 import { Registry } from "./registry/registry.ts";
 import { ReportBook } from "./report-book.ts";
 import { Reports } from "./reports.ts";
+import { choose_runtime_dir, prepare_runtime_dir, remove_runtime_dir } from "./runtime-dir.ts";
 import type { Services } from "./services.ts";
 import { Spares } from "./spares.ts";
 import { HOST_PROGRAM } from "./start-host.ts";
@@ -58,6 +48,7 @@ import { Sightings } from "./sweep/sightings.ts";
 import { Verifier } from "./verifier.ts";
 import { VERSION } from "./version.ts";
 import { whose_process } from "./whose.ts";
+import { prepare_workspace } from "./workspace.ts";
 
 export interface DaemonOptions {
   workspace: string;
@@ -282,98 +273,4 @@ async function require_programs(): Promise<void> {
       "lsof_missing",
       "lsof is not installed, so no end could be proven; install it (for example: apt-get install lsof) and start again",
     );
-}
-
-/** Makes the workspace and returns its real path. */
-export async function prepare_workspace(path: string): Promise<string> {
-  try {
-    const made = await make_directories(path);
-    const real = await realpath(path);
-    const probe = `${real}/.write-probe-${process.pid}`;
-    await rm(probe, { force: true });
-    await writeFile(probe, "", { flag: "wx", mode: 0o600 });
-    await rm(probe);
-    // The default one stands in somebody's project: what agents print is nothing for its repository. A directory that was there already is its owner's.
-    if (made) await writeFile(`${real}/.gitignore`, "*\n", { flag: "wx", mode: 0o600 });
-    return real;
-  } catch (error) {
-    throw new SupervisorError(
-      "workspace_unusable",
-      `the workspace ${path} cannot be used: ${message_of(error)}; choose another with --workspace`,
-    );
-  }
-}
-
-/** As `mkdir -p`. Node's own (`recursive: true`) never returns for a path below /proc (seen with Node 20.20). False when it was there. */
-async function make_directories(path: string): Promise<boolean> {
-  try {
-    await mkdir(path, { mode: 0o700 });
-    return true;
-  } catch (error) {
-    if (is_errno(error, "EEXIST")) return false;
-    if (!is_errno(error, "ENOENT") || dirname(path) === path) throw error;
-    await stat(dirname(path)).then(
-      () => Promise.reject(error),
-      async () => void (await make_directories(dirname(path))),
-    );
-    await mkdir(path, { mode: 0o700 });
-    return true;
-  }
-}
-
-/** The directory of the daemon before us while it holds hosts, else the one that follows from the workspace; the temp dir if that is too long. */
-export async function choose_runtime_dir(workspace: string, base: string, before: DaemonInfo | null): Promise<string> {
-  const uid = process.getuid?.() ?? 0;
-  const usable = before && state_of(before) !== "alive" && is_runtime_dir(before.runtime_dir, uid);
-  if (usable && (await is_ours(before.runtime_dir))) return before.runtime_dir;
-  for (const place of [base, "/tmp"]) {
-    const dir = runtime_dir_of(place, uid, workspace);
-    // The longest name in it is a host's pipe: HHMMSS-xxxxxx.sock.out
-    if (Buffer.byteLength(`${dir}/000000-000000.sock.out`) <= SOCKET_PATH_BYTES) return dir;
-  }
-  throw new SupervisorError(
-    "runtime_dir_unusable",
-    `${base} is too long for a unix socket (${SOCKET_PATH_BYTES} bytes); set XDG_RUNTIME_DIR to a shorter directory`,
-  );
-}
-
-async function is_ours(dir: string): Promise<boolean> {
-  try {
-    const facts = await lstat(dir);
-    return facts.isDirectory() && facts.uid === process.getuid?.();
-  } catch (error) {
-    if (is_errno(error, "ENOENT", "ENOTDIR")) return false;
-    throw error;
-  }
-}
-
-/** Makes it private (0700), and refuses one that somebody else made, or a link. */
-export async function prepare_runtime_dir(dir: string): Promise<void> {
-  try {
-    for (const one of [dirname(dir), dir]) {
-      await mkdir(one, { mode: 0o700 }).catch((error) => {
-        if (!is_errno(error, "EEXIST")) throw error;
-      });
-      if (!(await is_ours(one))) throw new Error(`${one} belongs to another user, or is not a directory`);
-      await chmod(one, 0o700);
-    }
-  } catch (error) {
-    throw new SupervisorError(
-      "runtime_dir_unusable",
-      `the private directory ${dir} cannot be used: ${message_of(error)}; set XDG_RUNTIME_DIR to a directory of yours`,
-    );
-  }
-}
-
-/** Removes what a daemon without agents leaves: nothing. A tmux server that still runs keeps its socket. */
-export async function remove_runtime_dir(dir: string): Promise<void> {
-  if (await server_lives(tmux_socket(dir))) return;
-  for (const name of await readdir(dir))
-    if (/^(d\.sock|t\.sock|tmux\.conf|canary|hooks|start\.failed)$/.test(name))
-      await rm(`${dir}/${name}`, { force: true });
-  for (const one of [dir, dirname(dir)]) {
-    await rmdir(one).catch((error) => {
-      if (!is_errno(error, "ENOTEMPTY", "ENOENT", "EEXIST")) throw error;
-    });
-  }
 }

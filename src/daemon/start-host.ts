@@ -3,25 +3,19 @@
  * time, what it said on stderr is in the error.
  */
 import { rm, writeFile } from "node:fs/promises";
-import { setTimeout as delay } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
-import { signal_process } from "../containment/end-family.ts";
 import type { HostEvent } from "../contract/host-protocol.ts";
 import { host_socket, host_stderr } from "../contract/paths.ts";
-import type { ProcessRef } from "../contract/receipt.ts";
-import { arguments_of, is_alive, process_ref_of } from "../drivers/procfs.ts";
+import { arguments_of, process_ref_of } from "../drivers/procfs.ts";
 import { new_session } from "../drivers/tmux.ts";
 import { armed_crash } from "../faults/crash-point.ts";
 import { await_host } from "./await-host.ts";
+import { end_host } from "./end-host.ts";
 import type { HostLink } from "./host-link.ts";
 import type { Services } from "./services.ts";
 
 /** The host beside this file's bundle. */
 export const HOST_PROGRAM = fileURLToPath(new URL("../agent-host.js", import.meta.url));
-
-/** How long a host that was killed, or whose session was ended, may take to be gone, and how often is looked: nobody tells of the death of another's child. In ms. */
-const LEAVE_MS = 1_000;
-const LOOK_MS = 5;
 
 export interface HostStart {
   /** The agent's id, or that of a spare. */
@@ -61,25 +55,9 @@ export async function start_host(services: Services, start: HostStart): Promise<
     return link;
   } catch (error) {
     // It has no agent yet. One that hangs would not leave with its pane.
-    if (host && arguments_of(host.pid).includes(socket)) await kill_host(host);
+    if (host && arguments_of(host.pid).includes(socket)) await end_host(host);
     throw error;
   }
-}
-
-/** Waits for a host without an agent, whose session was ended, to leave; one that hangs does not leave by itself, and is killed. */
-export async function see_host_off(host: ProcessRef): Promise<void> {
-  if (!(await gone_in_time(host))) await kill_host(host);
-}
-
-/** Killed by pid and start time. Resolves when it is gone, or after the deadline: one that the kernel holds is left to the kernel. */
-async function kill_host(host: ProcessRef): Promise<void> {
-  if (signal_process(host, "SIGKILL")) await gone_in_time(host);
-}
-
-async function gone_in_time(host: ProcessRef): Promise<boolean> {
-  const deadline = performance.now() + LEAVE_MS;
-  while (is_alive(host) && performance.now() < deadline) await delay(LOOK_MS);
-  return !is_alive(host);
 }
 
 /** A host reads no environment: a crash point that is armed here is handed on as an argument. Nothing in use. */

@@ -13,7 +13,8 @@ import { SUPERVISOR_SESSION } from "../contract/ids.ts";
 import { start_failure_file, tmux_config, tmux_socket } from "../contract/paths.ts";
 import { end_idle_server, has_session, new_session, TMUX_CONFIG, type TmuxServer } from "../drivers/tmux.ts";
 import { read_daemon_info } from "./lock.ts";
-import { choose_runtime_dir, prepare_runtime_dir, prepare_workspace, remove_runtime_dir } from "./run.ts";
+import { choose_runtime_dir, prepare_runtime_dir, remove_runtime_dir } from "./runtime-dir.ts";
+import { prepare_workspace } from "./workspace.ts";
 
 const PROGRAM = fileURLToPath(new URL("../supervisor.js", import.meta.url));
 /** A daemon serves after about 300 ms; with many agents to adopt, or ends to finish, it takes longer. */

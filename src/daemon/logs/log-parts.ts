@@ -2,21 +2,17 @@
  * Where a log is: in one part, or, when it was rotated, in several. A part may be in its place, in the archive, or in trash; it keeps its
  * number wherever it is. The newest has the log's own name, and the number after the others.
  */
-import { access } from "node:fs/promises";
-import { basename, join } from "node:path";
 import type { AgentRecord } from "../../contract/agent.ts";
-import { is_errno, SupervisorError } from "../../contract/errors.ts";
-import { trash_dir } from "../../contract/paths.ts";
+import { SupervisorError } from "../../contract/errors.ts";
 import { segment_path } from "../../contract/segments.ts";
 import { archived_path } from "../ending/archive.ts";
 import { own_file } from "../own-file.ts";
 import { segment_numbers } from "../segments.ts";
 import type { Services } from "../services.ts";
+import { place_of, type TrackedPlace } from "../tracked-place.ts";
 
-export interface Part {
+export interface Part extends TrackedPlace {
   number: number;
-  kind: "log" | "archive" | "trash";
-  path: string;
   /** It has the log's own name: it may grow, and be rotated. */
   newest: boolean;
 }
@@ -54,14 +50,6 @@ async function full_parts(services: Services, agent: AgentRecord, role: string, 
   return parts;
 }
 
-async function place_of(dir: string, path: string): Promise<Pick<Part, "kind" | "path"> | null> {
-  if (await exists(path)) return { kind: "log", path };
-  const archived = archived_path(dir, path);
-  if (await exists(archived)) return { kind: "archive", path: archived };
-  const trashed = join(trash_dir(dir), basename(path));
-  return (await exists(trashed)) ? { kind: "trash", path: trashed } : null;
-}
-
 function gone(agent: AgentRecord, archived: string): SupervisorError {
   const { receipt } = agent;
   if (receipt?.cleanup.files_archived.includes(archived))
@@ -73,14 +61,4 @@ function gone(agent: AgentRecord, archived: string): SupervisorError {
     "log_not_found",
     `the log of ${agent.id} is gone: ${receipt ? `its files were handled at ${receipt.ended_at} ('supervisor status ${agent.id}' has the receipt)` : "it was not made"}`,
   );
-}
-
-async function exists(path: string): Promise<boolean> {
-  try {
-    await access(path);
-    return true;
-  } catch (error) {
-    if (is_errno(error, "ENOENT")) return false;
-    throw error;
-  }
 }

@@ -140,25 +140,34 @@ async function* skipped(chunks: AsyncIterable<Buffer>, count: number): AsyncGene
 }
 
 /** Finds a part and opens it, unless it is archived: nobody waits for an archive to be let go. Rejects with `log_not_found`. */
-async function open_part({ services, agent, role, signal }: Asked, number: number): Promise<Source> {
-  let part: Part | undefined;
-  const find = async () => {
-    part = (await list_parts(services, agent, role)).find((one) => one.number === number);
-    if (!part) throw removed(agent);
-    return part.path;
-  };
+async function open_part(asked: Asked, number: number): Promise<Source> {
+  const { services, agent, role, signal } = asked;
   for (;;) {
+    const found: { part?: Part } = {};
+    const find = async () => {
+      found.part = await find_part(asked, number);
+      return found.part.path;
+    };
     const reader = await services.readers.open(agent.id, find, signal);
-    const opened = part as unknown as Part;
-    if (opened.kind === "archive") {
+    const { part } = found;
+    try {
+      // Rotated between the look and the opening, the name leads to the part after.
+      const moved =
+        part?.newest === true && may_rotate(agent, role) && (await find_part(asked, number)).path !== part.path;
+      if (part?.kind !== "archive" && part && !moved) return { kind: "plain", part, reader };
+    } catch (error) {
       await reader.let_go();
-      return { kind: "archive", part: opened };
+      throw error;
     }
-    // Rotated between the look and the opening, the name leads to the part after.
-    if (!opened.newest || !may_rotate(agent, role) || (await find()) === opened.path)
-      return { kind: "plain", part: opened, reader };
     await reader.let_go();
+    if (part?.kind === "archive") return { kind: "archive", part };
   }
+}
+
+async function find_part({ services, agent, role }: Asked, number: number): Promise<Part> {
+  const part = (await list_parts(services, agent, role)).find((one) => one.number === number);
+  if (!part) throw removed(agent);
+  return part;
 }
 
 export async function* select(lines: AsyncIterable<Line>, keep: ((line: string) => boolean) | null) {

@@ -9,6 +9,7 @@ import {
   seconds,
   string_of,
   text_of,
+  text_of_blocks,
   tool_call,
 } from "./entry.ts";
 
@@ -66,9 +67,7 @@ function block(role: "assistant" | "user", part: Json): Entry {
 /** Text, or blocks of text and images. */
 function tool_output(content: unknown): string {
   if (!Array.isArray(content)) return text_of(content);
-  return content
-    .map((part: Json) => (part?.type === "text" ? text_of(part.text) : `[${text_of(part?.type ?? "block")}]`))
-    .join("\n");
+  return text_of_blocks(content, (part) => `[${text_of(part?.type ?? "block")}]`);
 }
 
 function result(event: Json): Entry {

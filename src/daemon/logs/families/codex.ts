@@ -1,12 +1,14 @@
 /** Codex, `codex exec --json`: `thread.*`, `turn.*` and `item.*` events. An item is told when it starts, changes and is completed. */
 import {
   type Entry,
+  error_text,
   type Family,
   facts,
   is_object,
   type Json,
   string_of,
   text_of,
+  text_of_blocks,
   tokens,
   tool_call,
 } from "./entry.ts";
@@ -79,14 +81,8 @@ function command_result(item: Json, failed: boolean): Entry {
 function mcp_result(item: Json, failed: boolean): Entry {
   if (failed) return { kind: "tool_result", failed, text: error_text(item.error) };
   const content = is_object(item.result) ? item.result.content : item.result;
-  const parts = Array.isArray(content) ? content : [];
-  return {
-    kind: "tool_result",
-    text: parts.map((part: Json) => (part?.type === "text" ? text_of(part.text) : text_of(part))).join("\n"),
-  };
+  return { kind: "tool_result", text: text_of_blocks(Array.isArray(content) ? content : [], text_of) };
 }
-
-const error_text = (error: unknown) => text_of(is_object(error) ? error.message : error);
 
 const changes = (list: unknown) =>
   Array.isArray(list) ? list.map((one: Json) => `${text_of(one?.kind)} ${text_of(one?.path)}`).join(", ") : "";

@@ -71,6 +71,13 @@ export function tool_call(name: string, input: unknown): Entry {
   return { kind: "tool", tool: name, text: words.join(" ") };
 }
 
+/** What a tool gave in blocks: the text of those that are text, and of the others whatever says what they are. */
+export const text_of_blocks = (blocks: readonly Json[], other: (block: Json) => string): string =>
+  blocks.map((one) => (one?.type === "text" ? text_of(one.text) : other(one))).join("\n");
+
+/** An error in a field: an object with a message, or the message alone. */
+export const error_text = (error: unknown): string => text_of(is_object(error) ? error.message : error);
+
 /** Facts of a result in parentheses: those that are there. */
 export function facts(...parts: (string | null | false | undefined)[]): string {
   const known = parts.filter(Boolean);

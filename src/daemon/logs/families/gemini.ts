@@ -1,6 +1,7 @@
 /** Gemini CLI, `--output-format stream-json`: `init`, `message` (the assistant's in pieces), `tool_use`, `tool_result`, `error`, `result`. */
 import {
   type Entry,
+  error_text,
   type Family,
   facts,
   is_object,
@@ -42,17 +43,12 @@ export const gemini: Family = {
 
 function tool_result(event: Json): Entry {
   if (event.status !== "error") return { kind: "tool_result", text: text_of(event.output) };
-  return {
-    kind: "tool_result",
-    failed: true,
-    text: text_of(is_object(event.error) ? event.error.message : event.output),
-  };
+  return { kind: "tool_result", failed: true, text: error_text(event.error ?? event.output) };
 }
 
 function result(event: Json): Entry {
   const stats = is_object(event.stats) ? event.stats : {};
   const how = facts(seconds(stats.duration_ms), tokens(stats.input_tokens, stats.output_tokens));
   if (event.status === "success") return { kind: "result", text: `completed${how}` };
-  const why = is_object(event.error) ? text_of(event.error.message) : text_of(event.status);
-  return { kind: "result", failed: true, text: why + how };
+  return { kind: "result", failed: true, text: error_text(event.error ?? event.status) + how };
 }
