@@ -66,8 +66,8 @@ export const supervisor_config = z.strictObject({
     .int()
     .min(0)
     .max(8)
-    .default(0)
-    .describe("hosts kept ready, so that a deploy need not wait for one to boot; each takes about 9 MB"),
+    .default(1)
+    .describe("hosts kept ready, so that a deploy need not wait for one to boot; each takes about 9 MB. 0: none"),
   limits: agent_limits.prefault({}).describe("how many agents there may be, and what must be free to begin one"),
 });
 export type SupervisorConfig = z.infer<typeof supervisor_config>;

@@ -91,8 +91,14 @@ export type HostFacts = z.infer<typeof host_facts>;
 
 export const host_request = z.discriminatedUnion("type", [
   z.object({ type: z.literal("hello"), id: z.int(), protocol: z.int() }),
-  /** To a spare host, from the daemon that started it and no other: whose host it is from now on. */
-  z.object({ type: z.literal("become"), id: z.int(), agent_id: z.string(), socket: z.string() }),
+  /** To a spare host, from the daemon that started it and no other: whose host it is from now on, and whether the agent is to join control groups. */
+  z.object({
+    type: z.literal("become"),
+    id: z.int(),
+    agent_id: z.string(),
+    socket: z.string(),
+    groups: z.boolean(),
+  }),
   z.object({ type: z.literal("launch"), id: z.int(), spec: launch_spec }),
   z.object({
     type: z.literal("stop"),

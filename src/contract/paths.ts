@@ -84,6 +84,8 @@ export const hook_cookie_file = (runtime_dir: string) => join(runtime_dir, "hook
 export const canary_file = (runtime_dir: string) => join(runtime_dir, "canary");
 /** Where a daemon that was started in a session says why it could not start. */
 export const start_failure_file = (runtime_dir: string) => join(runtime_dir, "start.failed");
+/** What a host's socket is called, in the runtime directory. */
+export const HOST_SOCKET = /^(\d{6}-[0-9a-f]{6})\.sock$/;
 export const host_socket = (runtime_dir: string, agent_id: string) =>
   join(runtime_dir, `${short_agent_id(agent_id)}.sock`);
 export const host_stderr = (runtime_dir: string, agent_id: string) =>

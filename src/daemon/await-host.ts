@@ -16,7 +16,7 @@ const LOOK_MS = 50;
 /** Resolves with the first connection: a spare host leaves with it, so that it must not be given up in between. */
 export async function await_host(
   services: Services,
-  { id, on_event }: { id: string; on_event: (event: HostEvent) => void },
+  { id, on_event, signal }: { id: string; on_event: (event: HostEvent) => void; signal?: AbortSignal },
   { socket, pane_pid, stderr }: { socket: string; pane_pid: number; stderr: string },
 ): Promise<HostLink> {
   const pane = process_ref_of(pane_pid);
@@ -50,9 +50,13 @@ export async function await_host(
         if (!changes) void connectable();
       }, LOOK_MS);
       const deadline = setTimeout(() => fail(`its host was not ready in ${BOOT_DEADLINE_MS} ms`), BOOT_DEADLINE_MS);
+      const give_up = () => fail("its host is not wanted any more");
+      signal?.addEventListener("abort", give_up);
+      if (signal?.aborted) give_up();
       settle = () => {
         clearInterval(look);
         clearTimeout(deadline);
+        signal?.removeEventListener("abort", give_up);
       };
       void connectable();
     });

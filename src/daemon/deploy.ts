@@ -32,7 +32,7 @@ import { no_answer, OUTSIDE, TASK_FILES, within } from "./patience.ts";
 import { type DeployPlan, launch_command, missing_program, plan_deploy, stdin_file } from "./profiles/plan.ts";
 import type { Registry } from "./registry/registry.ts";
 import type { Task } from "./registry/task.ts";
-import type { Services } from "./services.ts";
+import type { ReadyHost, Services } from "./services.ts";
 import { start_host } from "./start-host.ts";
 import { take_back } from "./take-back.ts";
 
@@ -49,6 +49,8 @@ interface Deploying {
   request: DeployPlan;
   undo: (() => Promise<unknown>)[];
   step: string;
+  /** A spare that is becoming its host; null where there was none. Absent before it was asked for. */
+  spare?: Promise<ReadyHost | null>;
 }
 
 /** Begins an agent. Resolves when it runs (or has already ended again), or when it waits for room; rejects with everything undone. */
@@ -73,7 +75,7 @@ export async function deploy(services: Services, asked: DeployRequest): Promise<
   const run: Deploying = { services, task, agent, request, undo: [], step: "registering it" };
   await see_through(run, async () => {
     await register(run);
-    await write_files(run);
+    await all_of([write_files(run), host_from_spare(run)]);
     if (waits === null) return start(run);
     run.step = "putting it into the queue";
     run.undo.push(() => queue.let_go(agent));
@@ -107,21 +109,27 @@ export async function deploy_queued(services: Services, agent: AgentRecord, requ
     step: "registering it",
   };
   await see_through(run, async () => {
+    ask_for_spare(run);
     const now = new Date().toISOString();
     const ticket = agent.queue && { ...agent.queue, admitted_at: now };
     await registry.advance(agent, { type: "admitted" }, { queue: ticket, started_at: now, cgroups: agent.cgroups });
     crash_point("queue.admitted");
+    await host_from_spare(run);
     await start(run);
     // A directory or a program that went meanwhile is the host's to say.
   });
 }
 
 /** Durably, before anything of it is made. */
-async function register({ services: { registry }, task, agent, undo }: Deploying): Promise<void> {
+async function register(run: Deploying): Promise<void> {
+  const { task, agent, undo } = run;
+  const { registry } = run.services;
   undo.push(async () => {
     await registry.remove(task, agent);
     crash_point("deploy.entry_removed");
   });
+  // Meanwhile: it is the daemon's already, and runs nothing before it is told to launch.
+  if (agent.status !== "queued") ask_for_spare(run);
   await registry.add(task, agent);
   crash_point("deploy.registered");
 }
@@ -131,12 +139,16 @@ async function write_files(run: Deploying): Promise<void> {
   const files = agent.tracked_files;
   run.step = "writing its files";
   const lane = TASK_FILES.of(task.dir);
-  const writing = lane.in_turn(async () => {
+  const prompt = async () => {
     await write_new(files.prompt_file as string, request.prompt ?? "");
     crash_point("deploy.prompt_written");
-    await write_new(files.deploy_log as string, `${JSON.stringify(deploy_log(agent), null, 2)}\n`);
+  };
+  const log = () => write_new(files.deploy_log as string, `${JSON.stringify(deploy_log(agent), null, 2)}\n`);
+  const mcp = async () => {
     if (files.mcp_config) await write_new(files.mcp_config, mcp_config(services.workspace, agent.id));
-  });
+  };
+  // The file system makes durable together what is asked for together.
+  const writing = lane.in_turn(() => all_of([prompt(), log(), mcp()]));
   // A write that hangs may still make its file when the file system answers: what is undone comes after it.
   const unwrite = async () => {
     await writing.catch(() => undefined /* it is why this is undone */);
@@ -155,15 +167,54 @@ async function write_files(run: Deploying): Promise<void> {
   crash_point("deploy.files_written");
 }
 
+/** Asks for a spare, which comes while other things are done. Its undoing waits for it, and leaves nothing of it. */
+function ask_for_spare(run: Deploying): void {
+  const { services, agent, undo } = run;
+  const spare = services.spares.take(agent);
+  run.spare = spare;
+  undo.push(async () => {
+    const ready = await spare;
+    if (!ready) return;
+    await remove_session(services, agent);
+    ready.link.close();
+    await see_host_off(ready.facts.host);
+  });
+}
+
+/** The spare, if there is one, is on record as its host: as durable as that of a host that is started for it. */
+async function host_from_spare(run: Deploying): Promise<void> {
+  const ready = await run.spare;
+  if (ready) await record_host(run, ready);
+}
+
+async function record_host({ services, agent }: Deploying, { facts }: ReadyHost): Promise<void> {
+  crash_point("deploy.host_ready");
+  const socket = host_socket(services.runtime_dir, agent.id);
+  const host = { ...facts.host, socket, protocol: facts.protocol, boot_id: boot_id() };
+  await services.registry.update(agent, { host });
+  crash_point("deploy.host_recorded");
+}
+
+/** A host of its own, where there is no spare. */
+function own_host(run: Deploying): Promise<ReadyHost> {
+  const { services, agent } = run;
+  run.step = "starting its session";
+  return start_host(services, {
+    id: agent.id,
+    session: agent.tmux_session as string,
+    spare: false,
+    on_event: forward_events(services, agent.id),
+    on_session: () => {
+      crash_point("deploy.session_started");
+      run.step = "waiting for its host";
+    },
+  });
+}
+
 /** Session, host, launch. */
 async function start(run: Deploying): Promise<void> {
   const { services, task, agent, request, undo } = run;
   const { registry } = services;
-  const socket = host_socket(services.runtime_dir, agent.id);
-  // On record, so that a spare may begin: it runs nothing yet.
-  const taken = services.spares.take(agent);
-  undo.push(async () => (await taken)?.close());
-  run.step = "starting its session";
   // Its host has removed them, unless it was killed.
   undo.push(async () => remove_groups(agent.cgroups));
   let host: ProcessRef | null = null;
@@ -173,28 +224,15 @@ async function start(run: Deploying): Promise<void> {
     await remove_session(services, agent);
     crash_point("deploy.session_removed");
   });
-  const link =
-    (await taken) ??
-    (await start_host(services, {
-      id: agent.id,
-      session: agent.tmux_session as string,
-      spare: false,
-      on_event: forward_events(services, agent.id),
-      on_session: () => {
-        crash_point("deploy.session_started");
-        run.step = "waiting for its host";
-      },
-    }));
-  host = link.process;
+  const ready = (await run.spare) ?? (await own_host(run));
+  const { link } = ready;
+  host = ready.facts.host;
   undo.push(async () => {
     link.close();
     crash_point("deploy.link_closed");
   });
-  crash_point("deploy.host_ready");
   run.step = "launching its program";
-  const facts = await link.hello();
-  await registry.update(agent, { host: { ...facts.host, socket, protocol: facts.protocol, boot_id: boot_id() } });
-  crash_point("deploy.host_recorded");
+  if (!agent.host) await record_host(run, ready);
   services.hosts.set(agent.id, link);
   set_host_state(services, agent, "connected");
   const launched = await launch(link, launch_spec(services, task, agent, request)).catch((error) => {
@@ -209,6 +247,12 @@ async function start(run: Deploying): Promise<void> {
   crash_point("deploy.running_recorded");
   services.events.emit({ type: "agent_started", agent_id: agent.id, message: request.command.join(" ") });
   watch_host(services, agent, link);
+}
+
+/** Waits for all, also when one fails: what is undone afterwards must not be under way any more. Rejects with the first failure. */
+async function all_of(work: Promise<unknown>[]): Promise<void> {
+  await Promise.allSettled(work);
+  await Promise.all(work);
 }
 
 /** Runs a deploy's steps; when one fails, takes the others back and says which. */
@@ -258,7 +302,8 @@ function new_agent(services: Services, task: Task, request: DeployPlan, parent: 
   const now = new Date(services.clock.wall_ms());
   const prompt = request.prompt ?? "";
   let id = new_agent_id(request.type, now);
-  while (services.registry.is_taken(short_agent_id(id))) id = new_agent_id(request.type, now);
+  const is_taken = (short: string) => services.registry.is_taken(short) || services.spares.owns(short);
+  while (is_taken(short_agent_id(id))) id = new_agent_id(request.type, now);
   return agent_record.parse({
     id,
     type: request.type,

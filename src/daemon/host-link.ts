@@ -39,8 +39,6 @@ export class HostLink {
   /** Resolves when the host says how a launch went. A host that was launched before the link was made says nothing. */
   readonly launch: Promise<LaunchOutcome>;
   stalled: string | null = null;
-  /** The host's process, as far as whoever started it knows. */
-  process: ProcessRef | null = null;
   /** Why the host was hung up on, or null. */
   fault: string | null = null;
   private readonly closed_handle = deferred<ClosedReport>();
@@ -97,8 +95,13 @@ export class HostLink {
   }
 
   /** Tells a spare host whose it is from now on, and under which name its socket is found. */
-  async become(agent_id: string, socket: string, on_event: (event: HostEvent) => void): Promise<HostFacts> {
-    const answer = await this.request({ type: "become", agent_id, socket }, BECOME_DEADLINE_MS);
+  async become(
+    agent_id: string,
+    socket: string,
+    groups: boolean,
+    on_event: (event: HostEvent) => void,
+  ): Promise<HostFacts> {
+    const answer = await this.request({ type: "become", agent_id, socket, groups }, BECOME_DEADLINE_MS);
     this.agent_id = agent_id;
     this.on_event = on_event;
     return parse_answer(agent_id, host_facts, answer);

@@ -3,6 +3,7 @@ import type { Logger } from "pino";
 import type { Containment } from "../containment/place.ts";
 import type { AgentRecord } from "../contract/agent.ts";
 import type { SupervisorConfig } from "../contract/config.ts";
+import type { HostFacts } from "../contract/host-protocol.ts";
 import type { HostState } from "../contract/host-state.ts";
 import type { TmuxServer } from "../drivers/tmux.ts";
 import type { WaitingRoom } from "./admission/waiting-room.ts";
@@ -22,10 +23,21 @@ import type { Reports } from "./reports.ts";
 import type { Sightings } from "./sweep/sightings.ts";
 import type { Verifier } from "./verifier.ts";
 
+/** A host that waits for its agent's launch. */
+export interface ReadyHost {
+  link: HostLink;
+  facts: HostFacts;
+}
+
 /** What `Spares` offers. Here, because a spare is made with what stands in `Services`. */
 export interface SpareHosts {
+  /** Makes what is missing, in the background; nothing while something is being deployed, or memory is under its floor. */
   fill(): void;
-  take(agent: AgentRecord): Promise<HostLink | null>;
+  /** A spare that becomes this agent's host, in the agent's session; null when there is none, or it could not: then nothing is left of it. Never rejects. */
+  take(agent: AgentRecord): Promise<ReadyHost | null>;
+  /** True for the id or short id of a spare that is being made, waits, or is being removed: what is of it is not garbage. */
+  owns(id_or_short_id: string): boolean;
+  /** Sends all spares away. Resolves when they have left; nothing is made any more. */
   close(): Promise<void>;
 }
 

@@ -1,6 +1,6 @@
 /**
- * Starts a host in a tmux session of its own and connects to it. The host outlives the daemon; when it ends before it is ready, or is not ready in
- * time, what it said on stderr is in the error.
+ * Starts a host in a tmux session of its own, connects to it and asks for its facts. The host outlives the daemon; when it ends before it is ready, or
+ * is not ready in time, what it said on stderr is in the error.
  */
 import { rm, writeFile } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
@@ -11,8 +11,7 @@ import { new_session } from "../drivers/tmux.ts";
 import { armed_crash } from "../faults/crash-point.ts";
 import { await_host } from "./await-host.ts";
 import { end_host } from "./end-host.ts";
-import type { HostLink } from "./host-link.ts";
-import type { Services } from "./services.ts";
+import type { ReadyHost, Services } from "./services.ts";
 
 /** The host beside this file's bundle. */
 export const HOST_PROGRAM = fileURLToPath(new URL("../agent-host.js", import.meta.url));
@@ -25,9 +24,11 @@ export interface HostStart {
   on_event(event: HostEvent): void;
   /** The session is there, the host not yet. */
   on_session?(): void;
+  /** Aborted: it is not wanted any more, and is ended. */
+  signal?: AbortSignal;
 }
 
-export async function start_host(services: Services, start: HostStart): Promise<HostLink> {
+export async function start_host(services: Services, start: HostStart): Promise<ReadyHost> {
   const socket = host_socket(services.runtime_dir, start.id);
   const stderr = host_stderr(services.runtime_dir, start.id);
   // Made here, because a shell would make it with a mode of its own.
@@ -51,8 +52,12 @@ export async function start_host(services: Services, start: HostStart): Promise<
   const host = process_ref_of(pane_pid);
   try {
     const link = await await_host(services, start, { socket, pane_pid, stderr });
-    link.process = host;
-    return link;
+    try {
+      return { link, facts: await link.hello() };
+    } catch (error) {
+      link.close();
+      throw error;
+    }
   } catch (error) {
     // It has no agent yet. One that hangs would not leave with its pane.
     if (host && arguments_of(host.pid).includes(socket)) await end_host(host);

@@ -2,8 +2,10 @@
  * Is what a host says so? Its word is held against the registry and against /proc before anything is done on it: a wrong pid would
  * become a signal to somebody else's process. Pure: facts come in as arguments.
  */
+import { basename, dirname } from "node:path";
 import type { AgentRecord } from "../contract/agent.ts";
 import type { HostFacts } from "../contract/host-protocol.ts";
+import { HOST_SOCKET } from "../contract/paths.ts";
 import type { ProcessRef } from "../contract/receipt.ts";
 import type { ProcessFacts } from "../drivers/procfs.ts";
 
@@ -32,9 +34,17 @@ export function doubt(known: Known, facts: HostFacts, look: Look): string | null
     return `it says that it is ${text(facts.host)}, but the host is ${text(known.host)}`;
   const host = look.process(facts.host.pid);
   if (!host || !same(host, facts.host)) return `it says that it is ${text(facts.host)}, which does not exist`;
-  if (!known.host && !look.arguments_of(host.pid).includes(known.socket))
+  if (!known.host && !was_started_for(known.socket, look.arguments_of(host.pid)))
     return `it says that it is ${text(facts.host)}, which was not started for this socket`;
   return doubt_phase(known, facts) ?? doubt_process(known, facts, look);
+}
+
+/** For this very socket; or as a spare host (`ID SOCKET TMUX_SOCKET spare`) beside it, in the private directory, which may have any agent's name by now. */
+function was_started_for(socket: string, args: readonly string[]): boolean {
+  if (args.includes(socket)) return true;
+  const at = args.indexOf("spare");
+  const own = args[at - 2] ?? "";
+  return at > 2 && dirname(own) === dirname(socket) && HOST_SOCKET.test(basename(own));
 }
 
 function doubt_phase(known: Known, { phase, process, closed }: HostFacts): string | null {

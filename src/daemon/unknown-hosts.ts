@@ -10,14 +10,13 @@ import { type AgentRecord, agent_record } from "../contract/agent.ts";
 import { is_errno, message_of, SupervisorError } from "../contract/errors.ts";
 import type { HostFacts } from "../contract/host-protocol.ts";
 import { AGENT_ID_PATTERN, short_agent_id, TASK_ID_PATTERN } from "../contract/ids.ts";
-import { host_socket, task_dir, tracked_files_of } from "../contract/paths.ts";
+import { HOST_SOCKET, host_socket, task_dir, tracked_files_of } from "../contract/paths.ts";
 import { read_in_place } from "../drivers/in-place.ts";
 import { arguments_of, boot_id, read_process, was_started_with } from "../drivers/procfs.ts";
 import { HostLink } from "./host-link.ts";
 import type { Services } from "./services.ts";
 import { doubt } from "./trust.ts";
 
-const HOST_SOCKET = /^(\d{6}-[0-9a-f]{6})\.sock$/;
 /** As long as a start may take for it; one that is stopped now is found by a later start. In ms. */
 const ANSWER_MS = 1_000;
 

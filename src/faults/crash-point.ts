@@ -27,6 +27,13 @@ export const CRASH_POINTS = [
   "deploy.session_removed",
   "deploy.files_removed",
   "deploy.entry_removed",
+  // The daemon, a spare host
+  "spare.started",
+  "spare.ready",
+  "spare.taken",
+  "spare.became",
+  "spare.renamed",
+  "spare.dismissed",
   // The daemon, an agent that waits
   "queue.held",
   "queue.admitted",
@@ -60,6 +67,7 @@ export const CRASH_POINTS = [
   "journal.renamed",
   // The host
   "host.listening",
+  "host.became",
   "host.launch_received",
   "host.log_opened",
   "host.program_started",

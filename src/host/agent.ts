@@ -13,12 +13,10 @@ import { type Launched, launch, open_stdout_pipe } from "./launch.ts";
 import { LogFile } from "./log-file.ts";
 import { Output } from "./output.ts";
 import { as_it_is, PlainView } from "./plain-view.ts";
-import { open_terminal, type Terminal } from "./terminal.ts";
+import { DEFAULT_SIZE, open_terminal, type Terminal } from "./terminal.ts";
 import { View } from "./view.ts";
 
 const NO_LIMIT: LogLimit = { max_bytes: null, full: "rotate" };
-/** The size of a terminal that nobody looks at. Wide, so that programs which wrap their output seldom do. */
-const DEFAULT_SIZE: [number, number] = [200, 50];
 
 export interface Agent {
   /** What it was launched with, but for its environment: that is the program's alone from here on. */
@@ -46,6 +44,8 @@ export interface Agent {
 }
 
 export interface AgentOptions {
+  /** One that was opened ahead, of the default size, or null. */
+  terminal: Terminal | null;
   /** Where the named pipe for stdout may be made, for a moment. */
   fifo: string;
   on_stall(reason: string | null): void;
@@ -66,12 +66,14 @@ export async function start_agent(spec: LaunchSpec, options: AgentOptions): Prom
       hung_up: options.on_hang_up,
     });
     undo.push(() => view.close());
-    terminal = await open_terminal(spec.mode, view.size() ?? DEFAULT_SIZE);
+    terminal = options.terminal ?? (await open_terminal(spec.mode, DEFAULT_SIZE));
     const { slave_fd, master_fd, output, type, resize, unblock } = terminal;
     undo.push(
       () => output.destroy(),
       () => closeSync(slave_fd),
     );
+    const size = view.size();
+    if (size) resize(...size);
 
     const logs: LogFile[] = [];
     let told: string | null = null;

@@ -6,13 +6,16 @@
  * A host that nobody gives an agent within a deadline leaves. A tmux server that dies takes only the view away.
  *
  * A spare host is started before its agent is known, and told later whose it is (`become`). It waits for as long as the daemon that started it is
- * connected, and leaves with it: a spare is of no use to another daemon.
+ * connected, and leaves with it: a spare is of no use to another daemon. Once it has an agent it waits for the launch like any other.
  */
 import { renameSync, rmSync } from "node:fs";
+import { dirname } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
+import { prepare_join } from "../containment/ahead.ts";
 import { deferred } from "../contract/deferred.ts";
 import { why_not_started } from "../contract/errors.ts";
 import type { HostFacts, HostPhase, HostRequest, LaunchSpec, PaneRequest } from "../contract/host-protocol.ts";
+import { host_stderr } from "../contract/paths.ts";
 import { HOST_PROTOCOL } from "../contract/protocol-version.ts";
 import type { ClosedReport, ProcessRef } from "../contract/receipt.ts";
 import type { EndCause } from "../contract/status.ts";
@@ -21,6 +24,7 @@ import { crash_point } from "../faults/crash-point.ts";
 import { type Agent, start_agent } from "./agent.ts";
 import { Control } from "./control.ts";
 import { end_agent } from "./end.ts";
+import { TerminalAhead } from "./terminal-ahead.ts";
 import { type PaneMark, what_became_of } from "./tmux-server.ts";
 
 /** A daemon connects and launches within milliseconds; one that died in between never will. In ms. */
@@ -59,6 +63,8 @@ export async function run_host(given: HostOptions): Promise<void> {
   let grace_ends = Number.POSITIVE_INFINITY;
   const launched = deferred();
   const released = deferred();
+  const became = deferred();
+  const ahead = new TerminalAhead();
 
   const facts = (): HostFacts => ({
     protocol: HOST_PROTOCOL,
@@ -77,11 +83,15 @@ export async function run_host(given: HostOptions): Promise<void> {
   });
 
   /** The socket keeps its listener and its connections under the new name. */
-  function become(agent_id: string, socket: string): HostFacts {
+  function become({ agent_id, socket, groups }: Extract<HostRequest, { type: "become" }>): HostFacts {
     if (!options.spare || phase !== "waiting" || takes_none)
       throw Object.assign(new Error(`the host of ${options.agent_id} is no spare`), { code: "invalid_request" });
     renameSync(options.socket, socket);
     Object.assign(options, { agent_id, socket, spare: false });
+    became.resolve();
+    crash_point("host.became");
+    // Where it may not be done, the agent joins its groups later, and says what keeps it from that.
+    if (groups) void prepare_join().catch(() => undefined);
     return facts();
   }
 
@@ -98,6 +108,7 @@ export async function run_host(given: HostOptions): Promise<void> {
     starting = started.promise;
     try {
       agent = await start_agent(spec, {
+        terminal: await ahead.take(spec.mode),
         fifo: `${options.socket}.out`,
         on_stall: (reason) => control.send({ event: "stalled", reason }),
         on_rotated: (role, number) => control.send({ event: "rotated", role, number }),
@@ -180,7 +191,9 @@ export async function run_host(given: HostOptions): Promise<void> {
     } finally {
       judging = false;
     }
-    if (fate === "closed") end("session_killed", agent?.grace_ms ?? 0, "SIGTERM");
+    // A spare without a session is of no use to anybody.
+    if (fate === "closed" || (fate === "server_died" && options.spare))
+      end("session_killed", agent?.grace_ms ?? 0, "SIGTERM");
     if (fate !== "server_died" || !agent) return;
     agent.view.close();
     control.send({ event: "pane", state: "lost" });
@@ -200,7 +213,7 @@ export async function run_host(given: HostOptions): Promise<void> {
       case "hello":
         return facts();
       case "become":
-        return become(request.agent_id, request.socket);
+        return become(request);
       case "launch":
         return begin(request.spec);
       case "stop":
@@ -225,10 +238,14 @@ export async function run_host(given: HostOptions): Promise<void> {
   }
 
   const control = new Control(handle);
-  /** For a spare: resolves when the daemon that started it is gone, or never came. */
+  /** Resolves when no launch will come any more. A spare without an agent is deserted when the daemon that started it is gone, or never came. */
   async function deserted(): Promise<void> {
-    await Promise.race([control.came, delay(LAUNCH_DEADLINE_MS, undefined, { ref: true })]);
-    await control.gone();
+    const late = () => delay(LAUNCH_DEADLINE_MS, undefined, { ref: true });
+    if (options.spare) {
+      await Promise.race([control.came, late()]);
+      await Promise.race([control.gone(), became.promise]);
+    }
+    if (!options.spare) await late();
   }
   // From a pane that is not our own terminal the kernel sends none: such a signal says nothing about the pane.
   process.on("SIGHUP", () => {
@@ -240,10 +257,8 @@ export async function run_host(given: HostOptions): Promise<void> {
   await control.listen(options.socket);
   crash_point("host.listening");
   try {
-    await Promise.race([
-      launched.promise,
-      options.spare ? deserted() : delay(LAUNCH_DEADLINE_MS, undefined, { ref: true }),
-    ]);
+    ahead.open();
+    await Promise.race([launched.promise, deserted()]);
     takes_none = true;
     // A launch that was begun in time is seen through, however slow the disk is.
     await starting;
@@ -253,5 +268,7 @@ export async function run_host(given: HostOptions): Promise<void> {
     leaving.abort();
     control.close();
     rmSync(options.socket, { force: true });
+    // The daemon that started us removes it when it has connected; one that died before has not.
+    rmSync(host_stderr(dirname(given.socket), given.agent_id), { force: true });
   }
 }

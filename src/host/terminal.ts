@@ -23,6 +23,9 @@ const INPUT_LIMIT_BYTES = 64 * 1024;
 /** stty is looked for where every system has it: the host reads no environment, and the agent's PATH is not ours to trust. */
 const STTY_PATH = "/usr/bin:/bin:/usr/local/bin";
 
+/** The size of a terminal that nobody looks at. Wide, so that programs which wrap their output seldom do. */
+export const DEFAULT_SIZE: [number, number] = [200, 50];
+
 /** Headless: no translation either way, no echo. Keys that make signals still do, and flush nothing (termios(3), NOFLSH). */
 const HEADLESS = ["raw", "-echo", "isig", "noflsh"];
 /** Interactive: a normal terminal, except that `C-c` must not throw away output that was not read yet. */

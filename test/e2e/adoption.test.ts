@@ -19,6 +19,8 @@ import { gap_or_double } from "../support/numbered-lines.ts";
 import { stop_host } from "../support/stop-host.ts";
 import { eventually, fixture, TestSupervisor } from "../support/supervisor.ts";
 
+TestSupervisor.spare_hosts = "default";
+
 const AGENT_HOST = fileURLToPath(new URL("../../dist/agent-host.js", import.meta.url));
 let supervisor: TestSupervisor;
 beforeEach(async () => {

@@ -1,6 +1,8 @@
 import { expect, test } from "vitest";
 import { eventually, fixture, TestSupervisor } from "../support/supervisor.ts";
 
+TestSupervisor.spare_hosts = "default";
+
 test("a daemon that is killed in the middle of deploys and kills leaves no agent half done: each runs on, or has its receipt", async () => {
   const supervisor = await TestSupervisor.start();
   for (let round = 0; round < 6; round++) {

@@ -2,6 +2,8 @@ import { closeSync, existsSync, openSync, readFileSync, renameSync, symlinkSync,
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { eventually, fixture, processes_marked, TestSupervisor } from "../support/supervisor.ts";
 
+TestSupervisor.spare_hosts = "default";
+
 describe("an end", () => {
   let supervisor: TestSupervisor;
   beforeEach(async () => {

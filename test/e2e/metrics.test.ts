@@ -4,6 +4,8 @@ import { expect, test } from "vitest";
 import { parse_prometheus } from "../support/prometheus.ts";
 import { eventually, fixture, TestSupervisor } from "../support/supervisor.ts";
 
+TestSupervisor.spare_hosts = "default";
+
 /** GET over the unix socket. */
 function get(socketPath: string, path: string): Promise<{ type: string | undefined; text: string }> {
   return new Promise((resolve, reject) => {

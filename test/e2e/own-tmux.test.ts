@@ -2,6 +2,8 @@ import { readFileSync, writeFileSync } from "node:fs";
 import { expect, test } from "vitest";
 import { eventually, fixture, TestSupervisor } from "../support/supervisor.ts";
 
+TestSupervisor.spare_hosts = "default";
+
 test("a person's own tmux, its hostile config and its sessions of the same names have no influence, and are left alone", async () => {
   const supervisor = await TestSupervisor.prepare();
   const theirs = `${supervisor.root}/theirs.sock`;

@@ -6,6 +6,8 @@ import { afterEach, describe, expect, test } from "vitest";
 import { walk } from "../support/files.ts";
 import { fixture, TestSupervisor } from "../support/supervisor.ts";
 
+TestSupervisor.spare_hosts = "default";
+
 let supervisor: TestSupervisor;
 afterEach(() => supervisor.dispose());
 

@@ -5,6 +5,8 @@ import type { AgentRecord } from "../../src/contract/agent.ts";
 import { NO_MOUNT, needs, small_disk } from "../support/disks.ts";
 import { eventually, fixture, SUPERVISOR, TestSupervisor } from "../support/supervisor.ts";
 
+TestSupervisor.spare_hosts = "default";
+
 let supervisor: TestSupervisor;
 beforeEach(async () => {
   supervisor = await TestSupervisor.prepare();
@@ -127,7 +129,7 @@ test("an environment that died with the tmux server and the supervisor ends its 
   await supervisor.boot();
   const receipt = await wait(queued);
   expect(receipt).toMatchObject({ status: "failed", cause: "deploy_failed", success: true });
-  expect(receipt.reason).toContain("the tmux server, which alone had it, ended too");
+  expect(receipt.reason).toContain("the tmux server, which alone had its environment (it is never on disk), ended too");
   await kill(first);
 });
 

@@ -1,82 +1,122 @@
-import { writeFileSync } from "node:fs";
+import { rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { eventually, processes_marked, TestSupervisor } from "../support/supervisor.ts";
 
+TestSupervisor.spare_hosts = "default";
 const READY = ["sh", "-c", "echo ready; exec sleep 1000"];
 
 describe("a spare host", () => {
   let supervisor: TestSupervisor;
   beforeEach(async () => {
-    supervisor = await TestSupervisor.prepare();
-    writeFileSync(join(supervisor.root, "supervisor.config.json"), JSON.stringify({ spare_hosts: 1 }));
-    await supervisor.boot();
+    supervisor = await TestSupervisor.start();
   });
   afterEach(() => supervisor.dispose());
 
-  /** Found by its arguments: a spare that was taken still has them, as the host of its agent. */
-  const spares = () =>
-    processes_marked(supervisor.root)
-      .filter((line) => /^\d+ \S*node\S* .*agent-host\.js spare-/.test(line))
-      .map((line) => Number(line.split(" ")[0]));
-  const spare_beside = (...known: number[]) =>
-    eventually("a spare host", () => spares().find((pid) => !known.includes(pid)));
-  const sessions = async () => {
-    const { tmux_socket } = await supervisor.client.call("health");
-    return (await supervisor.shell(`tmux -S ${tmux_socket} list-sessions -F '#{session_name}'`)).stdout.split("\n");
-  };
-  /** Its session is there before it is connected. */
-  const settled = async () => {
-    await spare_beside();
-    await eventually("its socket", async () =>
-      (await supervisor.shell("find . -name '*.err' -path '*supervisor-*'")).stdout === "" ? "connected" : "",
-    );
-  };
+  const lives = (pid: number) => processes_marked(supervisor.root).some((line) => line.startsWith(`${pid} `));
+  const kill = (agent: string) => supervisor.client.call("kill", { params: { agent }, body: {} });
 
-  test("becomes the next agent's host under that agent's names, is never shown as an agent, and another takes its place", async () => {
-    await settled();
-    const [spare] = spares() as [number];
-    expect(await supervisor.client.call("list_agents")).toEqual([]);
+  test("is there by default, becomes the next agent's host under that agent's names, and another takes its place", async () => {
+    const spare = await supervisor.spare();
     const agent = await supervisor.deploy({ command: READY });
-    expect(agent.host?.pid).toBe(spare);
+    expect(agent.host?.pid).toBe(spare.pid);
     await supervisor.printed(agent, "ready");
-    expect(await sessions()).toContain(agent.tmux_session);
-    await spare_beside(spare);
-    expect((await supervisor.client.call("list_agents")).map((one) => one.id)).toEqual([agent.id]);
-    const receipt = await supervisor.client.call("kill", { params: { agent: agent.id }, body: {} });
+    expect((await supervisor.sessions()).toSorted()).toEqual(
+      [agent.tmux_session as string, (await supervisor.spare()).id].toSorted(),
+    );
+    const receipt = await kill(agent.id);
     expect(receipt).toMatchObject({
       success: true,
       session_killed: true,
       cleanup: { handles: "clear", survivors: [] },
     });
-    expect(await sessions()).not.toContain(agent.tmux_session);
+    expect(await supervisor.sessions()).toEqual([(await supervisor.spare()).id]);
   });
 
-  test("that was taken outlives its supervisor with its agent; one that was not leaves with it", async () => {
-    await settled();
+  test("is no agent: no list, no limit, no metric and no sweep knows of it, and a stop ends it", async () => {
+    rmSync(join(supervisor.root, "supervisor.config.json"), { force: true });
+    await supervisor.signal_daemon("SIGTERM");
+    writeFileSync(join(supervisor.root, "supervisor.config.json"), JSON.stringify({ limits: { max_concurrent: 1 } }));
+    await supervisor.boot();
+    await supervisor.spare();
+    expect(await supervisor.client.call("list_agents", { query: { all: true } })).toEqual([]);
+    expect(await supervisor.client.call("health")).toMatchObject({ running: 0 });
+    const { items } = await supervisor.client.call("gc", { body: {} });
+    expect(items).toEqual([]);
     const agent = await supervisor.deploy({ command: READY });
-    const spare = await spare_beside(agent.host?.pid as number);
+    expect(agent.status).toBe("running");
+    await supervisor.spare();
+    await supervisor.signal_daemon("SIGTERM");
+    expect(supervisor.spares()).toEqual([]);
+    expect(lives(agent.host?.pid as number)).toBe(true);
+    await supervisor.boot();
+    await kill(agent.id);
+  });
+
+  test("that was taken outlives its supervisor with its agent; one that waits leaves with it, and the next has one of its own", async () => {
+    await supervisor.spare();
+    const agent = await supervisor.deploy({ command: READY });
+    const spare = await supervisor.spare();
     await supervisor.signal_daemon("SIGKILL");
-    await eventually("the spare to leave", () => !spares().includes(spare));
-    expect(spares()).toContain(agent.host?.pid);
+    await eventually("the spare to leave", () => !lives(spare.pid));
+    expect(lives(agent.host?.pid as number)).toBe(true);
     await supervisor.boot();
     const adopted = await supervisor.client.call("get_agent", { params: { agent: agent.id } });
     expect(adopted).toMatchObject({ status: "running", host_state: "connected" });
+    expect((await supervisor.sessions()).toSorted()).toEqual(
+      [agent.tmux_session as string, (await supervisor.spare()).id].toSorted(),
+    );
   });
 
-  test("that was killed, or whose session was ended by hand, costs a deploy nothing but its head start", async () => {
-    await settled();
-    const [first] = spares() as [number];
-    process.kill(first, "SIGKILL");
-    await eventually("the spare to be gone", () => !spares().includes(first));
+  test("that became an agent's host is believed when the registry was lost", async () => {
+    await supervisor.spare();
+    const agent = await supervisor.deploy({ command: READY });
+    await supervisor.signal_daemon("SIGKILL");
+    const registry = join(supervisor.workspace, agent.task_id as string, "AGENT_REGISTRY.json");
+    for (const path of [registry, `${registry}.bak`]) rmSync(path);
+    await supervisor.boot();
+    await eventually("the agent to be taken up", async () => {
+      const found = await supervisor.client.call("get_agent", { params: { agent: agent.id } });
+      return found.status === "running" && found.host_state === "connected";
+    });
+    expect(await kill(agent.id)).toMatchObject({ success: true });
+  });
+
+  test("that was killed, whose session was ended by hand, or whose tmux server died costs a deploy nothing but its head start", async () => {
+    process.kill((await supervisor.spare()).pid, "SIGKILL");
     const one = await supervisor.deploy({ command: READY });
     await supervisor.printed(one, "ready");
-    await spare_beside(one.host?.pid as number);
-    await settled();
     const { tmux_socket } = await supervisor.client.call("health");
-    const name = (await sessions()).find((session) => session.startsWith("spare-"));
-    await supervisor.shell(`tmux -S ${tmux_socket} kill-session -t =${name}`);
+    const ended = await supervisor.spare();
+    await supervisor.shell(`tmux -S ${tmux_socket} kill-session -t =${ended.id}`);
     const two = await supervisor.deploy({ command: READY });
     await supervisor.printed(two, "ready");
+    await eventually("the spare without a session to leave", () => !lives(ended.pid));
+    const orphan = await supervisor.spare();
+    const server = await supervisor.shell(`tmux -S ${tmux_socket} display-message -p '#{pid}'`);
+    process.kill(Number(server.stdout), "SIGKILL");
+    const three = await supervisor.deploy({ command: READY });
+    await supervisor.printed(three, "ready");
+    await eventually("the spare without a tmux server to leave", () => !lives(orphan.pid));
+  });
+
+  test("goes to one of many that are deployed at once, and afterwards there is one again, not more", async () => {
+    const spare = await supervisor.spare();
+    const agents = await Promise.all(Array.from({ length: 6 }, () => supervisor.deploy({ command: READY })));
+    expect(agents.filter(({ host }) => host?.pid === spare.pid)).toHaveLength(1);
+    expect(new Set(agents.map(({ host }) => host?.pid)).size).toBe(agents.length);
+    await supervisor.spare();
+    expect(supervisor.spares()).toHaveLength(1);
+    await Promise.all(agents.map((agent) => supervisor.printed(agent, "ready")));
+    expect(await supervisor.sessions()).toHaveLength(agents.length + 1);
+  });
+
+  test("is not made while less memory is available than the floor", async () => {
+    await supervisor.signal_daemon("SIGTERM");
+    const limits = { min_free_memory: 2 ** 50 };
+    writeFileSync(join(supervisor.root, "supervisor.config.json"), JSON.stringify({ limits }));
+    await supervisor.boot(["--log-level", "debug"]);
+    await eventually("a word on it", () => supervisor.daemon_stderr.includes("no spare host is made"));
+    expect(supervisor.spares()).toEqual([]);
   });
 });

