@@ -28,6 +28,9 @@ function in_plain_words(issue: z.core.$ZodRawIssue): string | undefined {
   switch (issue.code) {
     case "invalid_type": {
       if (issue.input === undefined) return "is missing";
+      // What is written is a number, or not, and what came of it is none: 1e400, or text in a query.
+      if (issue.expected === "number" && typeof issue.input === "number")
+        return Number.isNaN(issue.input) ? "must be a number" : "must be a finite number";
       return `must be ${kind(issue.expected)}, not ${kind(z.core.util.parsedType(issue.input))}`;
     }
     case "too_small":

@@ -71,7 +71,7 @@ describe("output as one document", () => {
     });
     expect(limited).toMatchObject({ truncated: true, earlier: true });
     expect(Buffer.byteLength(limited?.lines.join("\n") ?? "")).toBeLessThanOrEqual(300);
-    expect(nothing?.lines).toEqual([]);
+    expect(nothing).toMatchObject({ lines: [], earlier: true, truncated: false });
 
     await supervisor.client.call("kill", { params: { agent: agent.id }, body: { cleanup: "archive" } });
     const archived = await Promise.all(queries.map(get));

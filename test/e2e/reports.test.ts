@@ -146,6 +146,10 @@ describe("reports", () => {
     await expect(finding(agent, "x".repeat(1_000_001))).rejects.toThrow(/message/);
     await expect(progress(agent, "x", 101)).rejects.toThrow(/progress/);
     await expect(progress(agent, "x", -1)).rejects.toThrow(/progress/);
+    const endless = `curl -s --unix-socket ${supervisor.socket} -H 'content-type: application/json' http://x/v1/agents/${agent.id}/progress`;
+    expect((await supervisor.shell(`${endless} -d '{"status":"w","message":"m","progress":1e400}'`)).stdout).toContain(
+      "progress: must be a finite number",
+    );
     expect((await supervisor.shell(`ls ws/${task_id}/progress ws/${task_id}/findings`)).stdout).not.toContain("jsonl");
   });
 

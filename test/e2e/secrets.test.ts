@@ -1,8 +1,8 @@
 /** A secret that is given to an agent is in that agent's environment, and nowhere else that anybody could read. */
 import { randomBytes } from "node:crypto";
-import { mkdtempSync, readdirSync, readFileSync, realpathSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, realpathSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { text } from "node:stream/consumers";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import type { AgentRecord } from "../../src/contract/agent.ts";
@@ -180,4 +180,50 @@ test("while a deploy waits for its agent's end, the secret of its --env is not i
   expect(processes_with("cmdline")).toEqual([]);
   await supervisor.client.call("kill", { params: { agent: agent.id } });
   expect((await waiting).code).not.toBe(0);
+});
+
+test("what waits in the queue keeps its environment in the tmux server's memory alone: not in a command line of tmux, not in a file; it is whole when its turn comes, under the next supervisor", async () => {
+  await supervisor.signal_daemon("SIGTERM");
+  // Says what tmux is called with, and is tmux.
+  const real = (await supervisor.shell("command -v tmux")).stdout.trim();
+  const calls = join(callers, "tmux-calls");
+  mkdirSync(join(callers, "bin"));
+  writeFileSync(join(callers, "bin", "tmux"), `#!/bin/sh\nprintf '%s\\n' "$*" >> '${calls}'\nexec '${real}' "$@"\n`, {
+    mode: 0o755,
+  });
+  supervisor.env.PATH = `${join(callers, "bin")}:${supervisor.env.PATH}`;
+  writeFileSync(join(supervisor.root, "supervisor.config.json"), JSON.stringify({ limits: { max_concurrent: 1 } }));
+  await supervisor.boot(["--log-level", "debug"]);
+  const first = await supervisor.deploy({ command: [fixture("idles")] });
+  // As much as programs may have: many large variables, and one with all that quotes and escapes.
+  const odd = `a'b"c\\d\te\nf;g#h$(i)é`;
+  const large = Array.from({ length: 10 }, (_, number) => `LARGE_${number}=${String(number).repeat(100_000)}`);
+  writeFileSync(join(callers, "env"), [`FROM_FILE=${SECRETS.file}`, ...large].join("\n"));
+  const id = (
+    await deploy(["--env", `ODD=${odd}`], ["sh", "-c", "env -0 | sha256sum; echo ready; exec sleep 1000"])
+  ).stdout.trim();
+  const queued = await supervisor.client.call("get_agent", { params: { agent: id } });
+  expect(queued.status).toBe("queued");
+  await expect_nowhere("while it waits");
+  await supervisor.signal_daemon("SIGKILL");
+  await supervisor.boot(["--log-level", "debug"]);
+  await expect_nowhere("while it waits for the next supervisor");
+  await supervisor.client.call("kill", { params: { agent: first.id } });
+  await supervisor.printed(queued, "ready");
+  const { process } = await supervisor.client.call("get_agent", { params: { agent: id } });
+  const own = readFileSync(`/proc/${process?.pid}/environ`, "utf8").split("\0");
+  expect(own).toEqual(expect.arrayContaining([`FROM_FILE=${SECRETS.file}`, `ODD=${odd}`, ...large]));
+  await expect_nowhere("when it runs");
+  const called = readFileSync(calls, "utf8");
+  expect(called).toContain("source-file -");
+  expect(has_secret(called), "a command line of tmux").toBe(false);
+  // What is held is base64: the secret looks in three ways, by where it begins.
+  const disguised = ["", "x", "xx"].map((lead) =>
+    Buffer.from(lead + SECRETS.option)
+      .toString("base64url")
+      .slice(4, -4),
+  );
+  for (const one of disguised) expect(called).not.toContain(one);
+  const { stdout } = await supervisor.shell(`${real} -S ${dirname(supervisor.socket)}/t.sock show-options -s`);
+  expect(stdout).not.toContain("@queued_");
 });

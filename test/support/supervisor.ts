@@ -258,6 +258,8 @@ export class TestSupervisor {
       /\.(sock|out|err|conf)$|canary/.test(name),
     );
     expect(sockets, "sockets and runtime files are left").toEqual([]);
+    // Node's own words for listeners that pile up.
+    expect(this.daemon_stderr, "the daemon leaks").not.toContain("MaxListenersExceededWarning");
     expect(this.cgroup_directories().filter(existsSync), "control groups are left").toEqual([]);
     await rm(this.root, { recursive: true });
     this.over = true;

@@ -275,7 +275,7 @@ export class Queue implements WaitingRoom {
 }
 
 const LOST =
-  "the supervisor ended while it waited, and the tmux server, which alone had its environment (it is never on disk), ended too; deploy it again";
+  "the supervisor ended while it waited, and nobody has its environment any more, which is never on disk: the tmux server, which alone had it, ended too, or had not been given it yet; deploy it again";
 
 /** True for trouble of tmux, the disk or the machine, which says nothing of the agent. */
 function passes(error: unknown): boolean {

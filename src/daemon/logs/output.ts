@@ -67,7 +67,7 @@ export async function get_output(
         picked.earlier = before > 0;
         if (picked.full) break;
       }
-    }
+    } else picked.earlier = size > 0;
     facts = await facts_of(read, size, backwards(reading));
   }
   const lines = joined(picked.pieces);

@@ -34,9 +34,13 @@ export class LogReaders {
         continue;
       }
       // Known at the gate before the file is looked for: whoever shuts it from now on waits for this reader.
-      const reader = new LogReader(() => this.leave(agent_id, gate, reader));
-      gate.readers.add(reader);
       const leave = () => void reader.let_go();
+      const reader = new LogReader(() => {
+        // One request may read a hundred parts, one after the other.
+        signal.removeEventListener("abort", leave);
+        this.leave(agent_id, gate, reader);
+      });
+      gate.readers.add(reader);
       if (signal.aborted) leave();
       signal.addEventListener("abort", leave, { once: true });
       try {
@@ -54,7 +58,6 @@ export class LogReaders {
         await reader.let_go();
         throw error;
       }
-      signal.removeEventListener("abort", leave);
       if (signal.aborted) throw gone();
     }
   }

@@ -1,3 +1,4 @@
+import { getEventListeners } from "node:events";
 import { readdirSync, readlinkSync } from "node:fs";
 import { mkdtemp, open, rename, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -36,6 +37,27 @@ test("the last lines of a sparse 10 GB file are found without reading it", async
     expect(await position_of_last_lines(join(dir, "log"), 2)).toEqual({ position: 10_000_000_001, lines: 2 });
   } finally {
     await handle.close();
+    await rm(dir, { recursive: true });
+  }
+});
+
+test("a request that reads many parts leaves nothing at its signal, and one that is given up lets go", async () => {
+  const dir = await mkdtemp(join(tmpdir(), "sv-readers-"));
+  const path = join(dir, "log");
+  await writeFile(path, "x\n");
+  const readers = new LogReaders();
+  const request = new AbortController();
+  try {
+    for (let part = 0; part < 20; part++) {
+      const reader = await readers.open("a", async () => path, request.signal);
+      expect(getEventListeners(request.signal, "abort")).toHaveLength(1);
+      await reader.let_go();
+      expect(getEventListeners(request.signal, "abort")).toEqual([]);
+    }
+    const last = await readers.open("a", async () => path, request.signal);
+    request.abort();
+    await last.closed;
+  } finally {
     await rm(dir, { recursive: true });
   }
 });
