@@ -45,7 +45,7 @@ export default {
       "contract",
       "Shared nouns without I/O: everybody imports them, the host too, so they drag nothing along.",
       EVERYTHING,
-      [packages("zod"), builtin("path", "crypto")],
+      [packages("zod"), builtin("path", "crypto", "string_decoder")],
     ),
     room(
       "drivers",

@@ -1,4 +1,4 @@
-/** The agent host's process: arguments in, exit code out. Started by tmux as `node agent-host.js AGENT_ID SOCKET TMUX_SOCKET [spare]`. */
+/** The agent host's process: arguments in, exit code out. Started by tmux as `node agent-host.cjs AGENT_ID SOCKET TMUX_SOCKET [spare]`. */
 import { closeSync } from "node:fs";
 import { is_errno } from "../contract/errors.ts";
 import { arm, parse_crash } from "../faults/crash-point.ts";

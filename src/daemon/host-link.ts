@@ -16,9 +16,9 @@ import {
   host_message,
   type PaneState,
 } from "../contract/host-protocol.ts";
+import { line_reader } from "../contract/json-lines.ts";
 import { HOST_PROTOCOL, OLDEST_HOST_PROTOCOL } from "../contract/protocol-version.ts";
 import type { ClosedReport, ProcessRef } from "../contract/receipt.ts";
-import { line_reader } from "./json-lines.ts";
 
 /** A host answers within a millisecond or two; one that takes this long is stopped or wedged. In ms. */
 const REQUEST_DEADLINE_MS = 10_000;

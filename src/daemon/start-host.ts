@@ -14,7 +14,7 @@ import { end_host } from "./end-host.ts";
 import type { ReadyHost, Services } from "./services.ts";
 
 /** The host beside this file's bundle. */
-export const HOST_PROGRAM = fileURLToPath(new URL("../agent-host.js", import.meta.url));
+export const HOST_PROGRAM = fileURLToPath(new URL("../agent-host.cjs", import.meta.url));
 
 export interface HostStart {
   /** The agent's id, or that of a spare. */

@@ -5,12 +5,14 @@
  */
 import { chmodSync, renameSync } from "node:fs";
 import { createServer, type Server, type Socket } from "node:net";
-import { createInterface } from "node:readline";
 import { deferred } from "../contract/deferred.ts";
 import type { HostEvent, HostRequest } from "../contract/host-protocol.ts";
+import { line_reader } from "../contract/json-lines.ts";
 
 /** Unread bytes after which a daemon is taken for dead and its connection dropped. Events are small and few. */
 const UNREAD_LIMIT_BYTES = 4 * 1024 * 1024;
+/** The longest request is a launch, whose command and environment the kernel limits to some megabytes (execve(2)); JSON may escape them. In characters. */
+const REQUEST_LIMIT = 64 * 1024 * 1024;
 
 export type RequestHandler = (request: HostRequest) => Promise<unknown>;
 
@@ -71,10 +73,12 @@ export class Control {
       this.connections.delete(socket);
       if (!this.connected) this.on_gone?.();
     });
-    const lines = createInterface({ input: socket });
-    lines.on("line", (line) => void this.answer(socket, line));
-    // readline repeats its input's errors; they are dealt with above.
-    lines.on("error", () => lines.close());
+    const lines = line_reader(
+      REQUEST_LIMIT,
+      (line) => void this.answer(socket, line),
+      () => socket.destroy(),
+    );
+    socket.on("data", (chunk) => lines.push(chunk));
   }
 
   private async answer(socket: Socket, line: string): Promise<void> {

@@ -5,9 +5,12 @@
  */
 import { closeSync, constants, openSync } from "node:fs";
 import { Socket } from "node:net";
-import { createInterface } from "node:readline";
 import { ReadStream, WriteStream } from "node:tty";
 import type { PaneRequest } from "../contract/host-protocol.ts";
+import { line_reader } from "../contract/json-lines.ts";
+
+/** `ROWS COLUMNS`: whoever writes more into the pipe is not the placeholder. In characters. */
+const SIZE_LIMIT = 100;
 
 export interface KeyHandlers {
   typed(data: Buffer): void;
@@ -62,13 +65,14 @@ export function placeholder_keys({ tty, life, sizes }: PaneRequest, handlers: Ke
     const input = new ReadStream(open(tty, constants.O_RDWR | constants.O_NOCTTY));
     undo.push(() => input.destroy());
     let size: [number, number] | null = null;
-    const lines = createInterface({ input: told });
-    lines.on("line", (line) => {
+    const take = (line: string) => {
       const [rows, cols] = line.split(" ").map(Number);
       if (!rows || !cols) return;
       size = [cols, rows];
       handlers.resized(size);
-    });
+    };
+    const lines = line_reader(SIZE_LIMIT, take, () => told.destroy());
+    told.on("data", (chunk) => lines.push(chunk));
     listen(input, handlers);
     return {
       size: () => size,

@@ -60,6 +60,8 @@ export async function run_host(given: HostOptions): Promise<void> {
   let hang_ups = 0;
   let judging = false;
   const leaving = new AbortController();
+  /** Ends the wait for a launch, with its timer: a host that has its agent wakes up for nothing. */
+  const waited = new AbortController();
   let grace_ends = Number.POSITIVE_INFINITY;
   const launched = deferred();
   const released = deferred();
@@ -240,7 +242,7 @@ export async function run_host(given: HostOptions): Promise<void> {
   const control = new Control(handle);
   /** Resolves when no launch will come any more. A spare without an agent is deserted when the daemon that started it is gone, or never came. */
   async function deserted(): Promise<void> {
-    const late = () => delay(LAUNCH_DEADLINE_MS, undefined, { ref: true });
+    const late = () => delay(LAUNCH_DEADLINE_MS, undefined, { ref: true, signal: waited.signal }).catch(ignore_abort);
     if (options.spare) {
       await Promise.race([control.came, late()]);
       await Promise.race([control.gone(), became.promise]);
@@ -259,6 +261,7 @@ export async function run_host(given: HostOptions): Promise<void> {
   try {
     ahead.open();
     await Promise.race([launched.promise, deserted()]);
+    waited.abort();
     takes_none = true;
     // A launch that was begun in time is seen through, however slow the disk is.
     await starting;
@@ -271,4 +274,8 @@ export async function run_host(given: HostOptions): Promise<void> {
     // The daemon that started us removes it when it has connected; one that died before has not.
     rmSync(host_stderr(dirname(given.socket), given.agent_id), { force: true });
   }
+}
+
+function ignore_abort(error: unknown): void {
+  if ((error as Error).name !== "AbortError") throw error;
 }

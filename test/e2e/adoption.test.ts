@@ -21,7 +21,7 @@ import { eventually, fixture, TestSupervisor } from "../support/supervisor.ts";
 
 TestSupervisor.spare_hosts = "default";
 
-const AGENT_HOST = fileURLToPath(new URL("../../dist/agent-host.js", import.meta.url));
+const AGENT_HOST = fileURLToPath(new URL("../../dist/agent-host.cjs", import.meta.url));
 let supervisor: TestSupervisor;
 beforeEach(async () => {
   supervisor = await TestSupervisor.start();

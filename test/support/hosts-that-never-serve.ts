@@ -15,13 +15,13 @@ export async function boot_with_host(supervisor: TestSupervisor, script: string)
   cpSync(program, join(copy, "dist"), { recursive: true });
   cpSync(join(program, "../package.json"), join(copy, "package.json"));
   symlinkSync(join(program, "../node_modules"), join(copy, "node_modules"));
-  writeFileSync(join(copy, "dist/agent-host.js"), script);
+  writeFileSync(join(copy, "dist/agent-host.cjs"), script);
   await supervisor.boot([], join(copy, "dist/supervisor.js"));
 }
 
 /** The hosts that run, as pid and command line. */
 export const running_hosts = (supervisor: TestSupervisor) =>
-  processes_marked(supervisor.root).filter((one) => /^\d+ \S*node .*agent-host\.js/.test(one));
+  processes_marked(supervisor.root).filter((one) => /^\d+ \S*node .*agent-host\.cjs/.test(one));
 
 /** Asserts that no host runs, and that none left a file in the runtime directory. */
 export async function expect_no_host(supervisor: TestSupervisor): Promise<void> {

@@ -8,7 +8,7 @@ import { type Daemon, type DaemonOptions, start_daemon } from "../../src/daemon/
 import { SimulatedClock } from "./simulated-clock.ts";
 import { TestSupervisor } from "./supervisor.ts";
 
-const HOST_PROGRAM = fileURLToPath(new URL("../../dist/agent-host.js", import.meta.url));
+const HOST_PROGRAM = fileURLToPath(new URL("../../dist/agent-host.cjs", import.meta.url));
 
 export interface InProcess {
   supervisor: TestSupervisor;

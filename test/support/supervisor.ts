@@ -211,7 +211,7 @@ export class TestSupervisor {
   /** Spare hosts that wait for an agent: one that was taken has left its socket's first name. */
   spares(): SpareProcess[] {
     return processes_marked(this.root)
-      .map((line) => /^(\d+) \S*node\S* .*agent-host\.js (spare-\S+) (\S+\.sock) \S+ spare /.exec(line))
+      .map((line) => /^(\d+) \S*node\S* .*agent-host\.cjs (spare-\S+) (\S+\.sock) \S+ spare /.exec(line))
       .filter((match) => match !== null)
       .map(([, pid, id, socket]) => ({ pid: Number(pid), id: id as string, socket: socket as string }))
       .filter(({ socket }) => existsSync(socket));

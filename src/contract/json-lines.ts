@@ -1,4 +1,4 @@
-/** Lines of JSON from another process, with a bound on what an unfinished line may cost. */
+/** Lines of text from another process, with a bound on what an unfinished line may cost. Pure. For the host, too, where node:readline would cost 0.3 MB. */
 import { StringDecoder } from "node:string_decoder";
 
 export interface LineReader {
