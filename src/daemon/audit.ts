@@ -5,6 +5,7 @@
  */
 import { type FileHandle, open, rm } from "node:fs/promises";
 import { basename } from "node:path";
+import { is_used_up, trouble } from "../contract/errors.ts";
 import { type Canary, type FileId, type LsofAnswer, lsof_removed, type RawHolder } from "../drivers/lsof.ts";
 import type { FileVerdict } from "./verifier.ts";
 
@@ -68,7 +69,7 @@ export class Audit {
     }
   }
 
-  /** Looks over all verdicts that were noted. Calls that come meanwhile share it. Never rejects. */
+  /** Looks over all verdicts that were noted. Calls that come meanwhile share it. */
   run(): Promise<AuditResult> {
     this.running ??= this.look_over().finally(() => {
       this.running = null;
@@ -81,11 +82,11 @@ export class Audit {
     const due = [...this.pending.values()];
     if (!canary || due.length === 0) return { verdicts: 0, disputes: [], failure: null };
     const files = due.map((one) => one.path);
-    const answer = await lsof_removed(files, canary);
+    const answer = await ask(files, canary);
     let disputes = disputes_of(due, answer);
     // Who reads a file in order to archive it closes it right after its removal: only what is there twice was missed.
     if (disputes.length > 0) {
-      const still = disputes_of(due, await lsof_removed(files, canary));
+      const still = disputes_of(due, await ask(files, canary));
       disputes = disputes.filter((one) => still.some((other) => other.pid === one.pid && other.path === one.path));
     }
     if (answer.ok) for (const one of due) if (this.pending.get(one.path) === one) this.pending.delete(one.path);
@@ -93,6 +94,14 @@ export class Audit {
     this.told(result);
     return result;
   }
+}
+
+/** Where nobody can be asked, for want of descriptors, that is no answer. */
+function ask(files: readonly string[], canary: Canary): Promise<LsofAnswer> {
+  return lsof_removed(files, canary).catch((error) => {
+    if (is_used_up(error)) return { ok: false, reason: trouble(error) };
+    throw error;
+  });
 }
 
 /** Pure. An inode number is soon given to another file: only who has it under the file's own name has this file. */

@@ -13,10 +13,11 @@ import type { PaneState } from "../contract/host-protocol.ts";
 import { placeholder_pipes } from "../contract/paths.ts";
 import { is_ended } from "../contract/status.ts";
 import { make_fifos } from "../drivers/fifo.ts";
-import { kill_session, new_placeholder, server_settled, type TmuxServer } from "../drivers/tmux.ts";
+import { kill_session, kill_sessions, new_placeholder, server_settled, type TmuxServer } from "../drivers/tmux.ts";
 import type { EventLog } from "./events.ts";
 import type { HostLink } from "./host-link.ts";
 import type { Registry } from "./registry/registry.ts";
+import { Together } from "./together.ts";
 
 /** The first protocol version whose hosts take another pane. */
 const FIRST_PROTOCOL_WITH_PANES = 2;
@@ -53,7 +54,17 @@ export class Panes {
   private retry_ms = FIRST_RETRY_MS;
   private readonly closing = new AbortController();
 
+  /** Ends at the same time share a client of tmux. */
+  private readonly kills = new Together((sessions: readonly string[]) =>
+    kill_sessions(this.surroundings().tmux, sessions),
+  );
+
   constructor(private readonly surroundings: () => Surroundings) {}
+
+  /** Ends a session. True when it is gone, false when tmux does not answer. */
+  async end(session: string): Promise<boolean> {
+    return (await this.kills.ask([session])).has(session);
+  }
 
   /** Takes note of what a host says of its view, and gives the agent another pane when it has none. Not written at once: each start asks anew. */
   note(agent: AgentRecord, state: PaneState): void {

@@ -15,6 +15,7 @@ import {
   low_half,
   type Match,
 } from "../drivers/proc-holders.ts";
+import { Together } from "./together.ts";
 
 export interface FileVerdict {
   path: string;
@@ -50,16 +51,15 @@ const NOTHING_ASKED: Answer = { ok: true, holders: [] };
 /** How often it is begun anew because holders went away while they were asked about. One that happens to is enough for a second look. */
 const ROUNDS = 3;
 
-interface Batch {
-  files: Map<string, Found>;
-  family: Set<number>;
+interface Ask {
+  files: ReadonlyMap<string, Found>;
+  family: readonly number[];
 }
 
 export class Verifier {
   watch: VerifierWatch = { lsof_ran: () => {}, looked: () => {}, judged: () => {} };
   private canary: (Canary & { handle: FileHandle }) | null = null;
-  private running: Promise<Answer> | null = null;
-  private waiting: (Batch & { answer: Promise<Answer> }) | null = null;
+  private readonly asks = new Together((batch: readonly Ask[]) => this.find_holders(batch).catch(without_means));
   private whose: Whose = () => "other";
 
   /** Without `look` lsof over everything decides. */
@@ -93,7 +93,7 @@ export class Verifier {
   async verify(paths: readonly string[], family: readonly number[] = []): Promise<FileVerdict[]> {
     const found = await Promise.all(paths.map(find));
     const present = new Map(paths.flatMap((path, index) => (found[index] ? [[path, found[index]]] : [])));
-    const answer = present.size > 0 ? await this.ask(present, family) : NOTHING_ASKED;
+    const answer = present.size > 0 ? await this.asks.ask([{ files: present, family }]) : NOTHING_ASKED;
     return paths.map((path, index) => {
       const id = found[index]?.id ?? null;
       const verdict = judge(path, id, answer, this.whose);
@@ -102,27 +102,12 @@ export class Verifier {
     });
   }
 
-  private ask(files: ReadonlyMap<string, Found>, family: readonly number[]): Promise<Answer> {
-    if (!this.waiting) {
-      const batch: Batch = { files: new Map(), family: new Set() };
-      const sweep = async () => {
-        await this.running?.catch(() => undefined /* told to who asked for it */);
-        this.waiting = null;
-        this.running = this.find_holders(batch).catch(without_means);
-        return this.running;
-      };
-      this.waiting = { ...batch, answer: sweep() };
-    }
-    const { waiting } = this;
-    for (const [path, found] of files) waiting.files.set(path, found);
-    for (const pid of family) waiting.family.add(pid);
-    return waiting.answer;
-  }
-
   /** Begins after everybody of the batch has asked: whoever they ended is gone by then. */
-  private async find_holders({ files, family }: Batch): Promise<Answer> {
+  private async find_holders(batch: readonly Ask[]): Promise<Answer> {
     const { canary } = this;
     if (!canary) return { ok: false, reason: "the supervisor is stopping" };
+    const files = new Map(batch.flatMap((one) => [...one.files]));
+    const family = batch.flatMap((one) => one.family);
     const paths = [...files.keys()];
     for (let round = 0; round < ROUNDS; round++) {
       const named = await this.name_candidates([...files.values()], canary);

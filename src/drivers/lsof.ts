@@ -69,7 +69,7 @@ export async function lsof(
  * Every file that was removed and is still open or mapped, whoever has it: lsof over all processes, at the lowest priority. The name of a removed
  * file is the one that it had last. `files` are the former names of those that matter; `canary` is a removed file that process `pid` holds open.
  */
-export function lsof_removed(
+export async function lsof_removed(
   files: readonly string[],
   canary: Canary,
   options: Omit<LsofOptions, "among"> = {},

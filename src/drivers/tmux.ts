@@ -194,9 +194,10 @@ async function start_session(server: TmuxServer, name: string, command: string[]
   );
 }
 
-/** What tmux says when there is no such session, or no server at all. That it could not connect for another reason says nothing. */
-const NO_SESSION =
-  /can't find session|no current target|no server running|error connecting to .*\((No such file or directory|Connection refused)\)/;
+/** What tmux says when there is no server. That it could not connect for another reason says nothing. */
+const NO_SERVER = /no server running|error connecting to .*\((No such file or directory|Connection refused)\)/;
+/** The same, or that there is no such session. */
+const NO_SESSION = new RegExp(`can't find session|no current target|${NO_SERVER.source}`);
 
 /** True, false, or "unknown" when tmux does not answer: that is never "gone". */
 export async function has_session(server: TmuxServer, name: string): Promise<boolean | "unknown"> {
@@ -221,6 +222,32 @@ export async function kill_session(server: TmuxServer, name: string): Promise<bo
     throw failure(result, `tmux could not end the session ${name}`);
   if (result.exitCode === 0) return true;
   return NO_SESSION.test(result.stderr) ? false : "unknown";
+}
+
+/** The names that stand in a command line of tmux's own as they are. */
+const PLAIN = /^[\w-]+$/;
+/** What the last of the commands below answers (TMUX_CONFIG): what was said before it is whole. */
+const END_OF_LIST = "exit-empty off";
+
+/**
+ * Ends many sessions of ours with one client: starting one costs more than all it asks. Gives those that are gone now, whether they were there or not; of the others
+ * nobody can tell.
+ */
+export async function kill_sessions(server: TmuxServer, names: readonly string[]): Promise<ReadonlySet<string>> {
+  const gone = new Set<string>();
+  const plain = names.filter((name) => PLAIN.test(name));
+  if (plain.length > 1) {
+    // Each line is obeyed for itself, whatever became of the one before; after them it is looked what is left.
+    const lines = plain.map((name) => `kill-session -t "=${name}"\n`).join("");
+    const look = ["list-sessions", "-F", "#{session_name}", ";", "show-options", "-s", "exit-empty"];
+    const result = await tmux(server, ["source-file", "-", ";", ...look], LOOK_DEADLINE_MS, lines);
+    const left = result.stdout.split("\n");
+    if (left.pop() === END_OF_LIST || (result.stdout === "" && NO_SERVER.test(result.stderr)))
+      for (const name of plain) if (!left.includes(name)) gone.add(name);
+  }
+  for (const name of plain.length > 1 ? names.filter((one) => !PLAIN.test(one)) : names)
+    if ((await kill_session(server, name)) !== "unknown") gone.add(name);
+  return gone;
 }
 
 /** Resolves when the server answers, or when there is none: at once, or when a frozen one goes on. Aborted by the signal, which rejects nothing. */

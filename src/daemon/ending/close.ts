@@ -21,7 +21,6 @@ import {
 import type { ClosedReport, StreamAccount } from "../../contract/receipt.ts";
 import { is_out_of_place, remove_in_place } from "../../drivers/in-place.ts";
 import { boot_id, is_alive, read_process } from "../../drivers/procfs.ts";
-import { kill_session } from "../../drivers/tmux.ts";
 import { crash_point } from "../../faults/crash-point.ts";
 import { end_start } from "../admission/end-start.ts";
 import { read_exit_record } from "../exit-record.ts";
@@ -277,7 +276,7 @@ export async function remove_leftovers(services: Services, agent: AgentRecord): 
 /** True when the session is known to be gone. When tmux does not answer it is ended later, and the receipt says so. */
 async function end_session(services: Services, agent: AgentRecord, notes: string[]): Promise<boolean> {
   await services.panes.settled(agent.id);
-  if ((await kill_session(services.tmux, agent.tmux_session as string)) !== "unknown") return true;
+  if (await services.panes.end(agent.tmux_session as string)) return true;
   notes.push(`tmux did not answer; the session ${agent.tmux_session} is ended when it does`);
   end_session_later(services, agent);
   return false;
