@@ -351,6 +351,57 @@ describe("the sweeper", () => {
     );
   });
 
+  test("does what a dry run said that it would, thing by thing, and a dry run does nothing", async () => {
+    const old = [await ended("archive"), await ended("delete"), await ended("archive"), await ended("keep")];
+    await eventually("three to leave", () => in_registry().length === 1);
+    const dir = dir_of(old[0] as AgentRecord);
+    const { runtime_dir } = await one.client.call("health");
+    const garbage = [
+      join(dir, "logs", "gone-000000-abcdef_stream.jsonl"),
+      join(dir, "AGENT_REGISTRY.json.987654321"),
+      join(dir, "exits", `${old[0]?.id}.json.new`),
+      join(runtime_dir, "000000-abcdef.err"),
+    ];
+    for (const path of garbage) writeFileSync(path, "x");
+    const files = () =>
+      [one.supervisor.workspace, runtime_dir]
+        .flatMap((at) => readdirSync(at, { recursive: true, encoding: "utf8" }))
+        .sort();
+    const kinds = new Set<string>();
+    for (const ms of [
+      MINUTE,
+      31 * MINUTE,
+      12 * MINUTE,
+      2 * DAY,
+      12 * MINUTE,
+      MINUTE,
+      12 * MINUTE,
+      3 * DAY,
+      12 * MINUTE,
+    ]) {
+      one.clock.advance(ms);
+      const before = files();
+      const would = await sweep(true);
+      expect(files()).toEqual(before);
+      const did = await sweep();
+      const said = ({ items }: typeof did) =>
+        items.map(
+          ({ what, path, action, result }) => `${what} ${path} ${action} ${result === "dry_run" ? "done" : result}`,
+        );
+      expect(said(did)).toEqual(said(would));
+      for (const { what, result } of did.items) if (result === "done") kinds.add(what);
+    }
+    const expected = [
+      "ended_agent",
+      "expired_archive",
+      "expired_receipts",
+      "orphaned_file",
+      "runtime_file",
+      "stale_temporary",
+    ];
+    expect([...kinds].sort()).toEqual(expected);
+  });
+
   test("says in one line of 'gc' for each thing what it is, why, and what was done", async () => {
     await ended();
     await ended();
