@@ -1,5 +1,5 @@
 /** The MCP server, as the official SDK's client sees it: the tools of the seed, with its answers. */
-import { readdirSync, readFileSync } from "node:fs";
+import { readdirSync, readFileSync, statSync } from "node:fs";
 import { ResourceUpdatedNotificationSchema } from "@modelcontextprotocol/sdk/types.js";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { McpClient } from "../support/mcp.ts";
@@ -275,8 +275,19 @@ describe("an MCP client", () => {
   test("an agent's own configuration connects it as itself: it reports for itself alone, and what it deploys is its child", async () => {
     const task_id = await create();
     const other = await deploy(task_id, "other");
-    const agent_id = await deploy(task_id, "self", { ...idle, mcp: true });
+    const tells = { command: ["sh", "-c", 'echo "config: $SUPERVISOR_MCP_CONFIG"; exec sleep 1000'] };
+    const agent_id = await deploy(task_id, "self", { ...tells, mcp: true });
     const path = `${supervisor.workspace}/${task_id}/agent_mcp_${agent_id}.json`;
+    const plain = await deploy(task_id, "plain", tells);
+    for (const [id, config] of [
+      [agent_id, path],
+      [plain, ""],
+    ])
+      await eventually(
+        `${id} to tell of its configuration`,
+        async () => (await mcp.call("get_agent_output", { agent_id: id })).output === `config: ${config}`,
+      );
+    expect(statSync(path).mode & 0o777).toBe(0o600);
     const { command, args } = JSON.parse(readFileSync(path, "utf8")).mcpServers.supervisor;
     expect(command).toBe(process.execPath);
     const itself = await McpClient.connect(supervisor, { args: args.slice(2) });

@@ -3,7 +3,7 @@ import { appendFileSync, readFileSync } from "node:fs";
 import { writeFile } from "node:fs/promises";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import type { AgentRecord } from "../../src/contract/agent.ts";
-import { eventually, fixture, TestSupervisor } from "../support/supervisor.ts";
+import { eventually, fixture, SUPERVISOR, TestSupervisor } from "../support/supervisor.ts";
 
 describe("reports", () => {
   let supervisor: TestSupervisor;
@@ -151,6 +151,34 @@ describe("reports", () => {
       "progress: must be a finite number",
     );
     expect((await supervisor.shell(`ls ws/${task_id}/progress ws/${task_id}/findings`)).stdout).not.toContain("jsonl");
+  });
+
+  test("an agent finds in its environment what it needs to report by curl and by the command, and its own word ends it", async () => {
+    const script = `
+      set -e
+      post() { curl -sf --unix-socket "$SUPERVISOR_SOCKET" -H 'content-type: application/json' -d "$2" "http://x/v1/agents/$SUPERVISOR_AGENT_ID/$1" >/dev/null; }
+      post progress '{"status":"working","message":"by curl","progress":40}'
+      '${process.execPath}' '${SUPERVISOR}' finding --type issue --severity high --message "by the command, for $SUPERVISOR_TASK_ID" --data '{"line":3}' >/dev/null
+      test "$(cat "$SUPERVISOR_PROMPT_FILE")" = "my prompt"
+      test -z "$SUPERVISOR_MCP_CONFIG"
+      post progress '{"status":"completed","message":"done","progress":100}'
+      echo reported`;
+    const agent = await supervisor.deploy({
+      command: ["sh", "-c", script],
+      prompt: "my prompt",
+      task_id,
+      cleanup: "archive",
+    });
+    const receipt = await supervisor.client.call("wait", { params: { agent: agent.id } });
+    const log = await supervisor.client.call("get_output", { params: { agent: agent.id } });
+    expect(log.lines).toEqual(["reported"]);
+    expect(receipt).toMatchObject({ status: "completed", cause: "reported_completed", success: true });
+    // Prompt, log, progress, findings and deploy log: the seed's five.
+    expect(receipt.cleanup.files_archived).toHaveLength(5);
+    const { findings } = await supervisor.client.call("findings", { params: { task: task_id }, query: {} });
+    expect(findings).toMatchObject([
+      { agent_id: agent.id, message: `by the command, for ${task_id}`, data: { line: 3 } },
+    ]);
   });
 
   test("a half line that a crash left is not glued to the next report", async () => {
