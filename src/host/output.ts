@@ -158,9 +158,12 @@ export class Output {
           done();
         } else if (!unblocking) {
           unblocking = true;
-          void this.options.unblock().finally(() => {
-            unblocking = false;
-          });
+          void this.options
+            .unblock()
+            .catch(() => undefined /* no means to start stty: it is tried again at the next look */)
+            .finally(() => {
+              unblocking = false;
+            });
         }
       }, UNBLOCK_MS);
       const done = () => {

@@ -2,6 +2,7 @@ import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import type { AgentRecord } from "../../src/contract/agent.ts";
 import { gap_or_double } from "../support/numbered-lines.ts";
+import { limit_descriptors, limit_for } from "../support/scarce.ts";
 import { eventually, fixture, TestSupervisor } from "../support/supervisor.ts";
 
 describe("a daemon without a free descriptor", () => {
@@ -13,14 +14,8 @@ describe("a daemon without a free descriptor", () => {
   });
   afterEach(() => supervisor.dispose());
 
-  const limit = (soft: number) => supervisor.shell(`prlimit --pid ${pid} --nofile=${soft}:`);
-  /** The limit that leaves so many descriptors free. */
-  const limit_for = (free: number) => {
-    const open = new Set(readdirSync(`/proc/${pid}/fd`).map(Number));
-    let soft = 0;
-    for (let left = free; left > 0 || open.has(soft); soft++) if (!open.has(soft)) left--;
-    return soft;
-  };
+  const limit = (soft: number) => limit_descriptors(pid, soft);
+  const limit_to = (free: number) => limit(limit_for(pid, free));
   const one_line = (text: string) => expect(text.trim().split("\n"), text).toHaveLength(1);
   const files_of = (id: string) =>
     readdirSync(supervisor.workspace, { recursive: true, encoding: "utf8" }).filter((name) => name.includes(id));
@@ -30,13 +25,13 @@ describe("a daemon without a free descriptor", () => {
     const short = await supervisor.deploy({ command: ["sh", "-c", "read -r x </dev/tty; exit 5"] });
     await supervisor.printed(agent, "ready");
     // Room for the connection of a command, and for nothing that it needs.
-    await limit(limit_for(1));
+    limit_to(1);
     const deploy = await supervisor.cli(["deploy", "--", "true"]);
     expect(deploy).toMatchObject({ code: 1, stderr: expect.stringContaining("EMFILE") });
     one_line(deploy.stderr);
     // What the daemon had open for a moment as it was looked at gives room to one.
     const ps = await eventually("a command not to be let in", async () => {
-      await limit(limit_for(0));
+      limit_to(0);
       const ran = await supervisor.cli(["ps"]);
       return ran.code !== 0 && ran;
     });
@@ -45,7 +40,7 @@ describe("a daemon without a free descriptor", () => {
       stderr: expect.stringMatching(/^supervisor: the supervisor went away before it answered .*\n$/),
     });
     await supervisor.client.call("send", { params: { agent: short.id }, body: { text: "" } }).catch(() => null);
-    await limit(1024);
+    limit(1024);
     await eventually("the daemon to answer", async () => (await supervisor.cli(["ps"])).code === 0);
     const agents = JSON.parse((await supervisor.cli(["ps", "--all", "--json"])).stdout);
     expect(agents.map((one: { id: string }) => one.id).sort()).toEqual([agent.id, short.id].sort());
@@ -61,14 +56,14 @@ describe("a daemon without a free descriptor", () => {
     for (const free of levels) {
       const victim = victims[free] as AgentRecord;
       const before = (await supervisor.log_text(printer)).length;
-      await limit(limit_for(free));
+      limit_to(free);
       // Each by itself: a connection of one must not be what another is short of.
       const deployed = await supervisor.deploy({ command: [fixture("idles")] }).catch((error) => error as Error);
       const verified = await supervisor.client.call("verify", { body: { agent: printer.id } }).catch(() => null);
       const killed = await supervisor.client.call("kill", { params: { agent: victim.id } }).catch((error) => error);
       await eventually("the agent to print on", async () => (await supervisor.log_text(printer)).length > before);
       expect(supervisor.daemon_exited, supervisor.daemon_stderr.slice(-2000)).toBe(false);
-      await limit(1024);
+      limit(1024);
 
       if (deployed instanceof Error) one_line(deployed.message);
       else {

@@ -67,6 +67,8 @@ export class TestSupervisor {
   client!: Client;
   socket = "";
   daemon_stderr = "";
+  /** What starts the daemon, with its command line as its last arguments, and becomes it by `exec`. */
+  launcher: string[] = [];
   /** What must be undone after the daemon has gone and before the test's directory is removed (a mount). */
   readonly at_end: (() => Promise<void>)[] = [];
 
@@ -101,7 +103,9 @@ export class TestSupervisor {
   /** Starts the daemon and waits for its ready line. */
   async boot(args: string[] = [], program = SUPERVISOR): Promise<{ pid: number }> {
     if (this.over) throw new Error("the test is over: nothing is started any more");
-    const child = spawn(process.execPath, [program, "start", "--json", "--workspace", this.workspace, ...args], {
+    const start = [process.execPath, program, "start", "--json", "--workspace", this.workspace, ...args];
+    const [first, ...rest] = [...this.launcher, ...start] as [string, ...string[]];
+    const child = spawn(first, rest, {
       env: this.env,
       cwd: this.root,
       stdio: ["ignore", "pipe", "pipe"],
