@@ -9,7 +9,7 @@ import { is_errno } from "../contract/errors.ts";
 import type { NamedProcess, SentSignal } from "../contract/receipt.ts";
 import { freeze_group, group_members, is_populated, kill_group, watch_group } from "../drivers/cgroup.ts";
 import { is_alive, type ProcessFacts } from "../drivers/procfs.ts";
-import { when_possible } from "../drivers/when-possible.ts";
+import { type Patience, when_possible } from "../drivers/when-possible.ts";
 import { type FamilySpec, find_family, is_stranger } from "./family.ts";
 
 /** How long to look on after KILL before the rest are called survivors, in ms. KILL is not refused; only a process in
@@ -28,8 +28,8 @@ export interface EndFamilyOptions {
   nudge?: Promise<unknown>;
   /** Aborted when the grace is cut short: KILL now. */
   hurry?: AbortSignal;
-  /** Waits when no descriptor is free to look at anybody, instead of rejecting. For a host: nobody would begin its end again. */
-  patient?: boolean;
+  /** Given by whoever waits when no descriptor is free to look at anybody, instead of failing: a host, whose end nobody would begin again. */
+  patience?: Patience;
 }
 
 export interface EndFamilyResult {
@@ -54,7 +54,8 @@ export async function end_family(spec: FamilySpec, options: EndFamilyOptions): P
   const asked = new Set<string>();
   const groups = spec.cgroups ?? [];
 
-  const possible = <T>(work: () => T): Promise<T> => (options.patient ? when_possible(work) : (async () => work())());
+  const possible = <T>(work: () => T): Promise<T> =>
+    options.patience ? when_possible(work, options.patience) : (async () => work())();
   const tell = (one: ProcessFacts, signal: NodeJS.Signals) => possible(() => signal_process(one, signal));
   const send = async (members: ProcessFacts[], signal: NodeJS.Signals) => {
     const reached: ProcessFacts[] = [];

@@ -63,7 +63,10 @@ export async function await_host(
   } catch (error) {
     if (is_used_up(error)) throw new SupervisorError("out_of_resources", trouble(error));
     const said = await readFile(stderr, "utf8").catch(() => "");
-    const line = said.split("\n").find((one) => /Error|error/.test(one)) ?? said.split("\n")[0];
+    const lines = said.split("\n");
+    // Node shows a line of its source before the error's own.
+    const line =
+      [/^\w*Error\b/, /Error|error/].flatMap((one) => lines.find((text) => one.test(text)) ?? [])[0] ?? lines[0];
     throw new SupervisorError("host_failed", `${(error as Error).message}${line ? ` (${line.trim()})` : ""}`);
   } finally {
     settle();

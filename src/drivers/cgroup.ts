@@ -3,7 +3,17 @@
  * group belongs to whom is decided in `containment`. Run by the daemon and by each host. The other side is the kernel: it answers at
  * once, except that a member in uninterruptible sleep does not leave. A group that is gone has no members.
  */
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmdirSync, watch, writeFileSync } from "node:fs";
+import {
+  closeSync,
+  existsSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  rmdirSync,
+  watch,
+  writeFileSync,
+} from "node:fs";
 import { is_errno } from "../contract/errors.ts";
 import { type ProcessFacts, read_process } from "./procfs.ts";
 
@@ -130,6 +140,13 @@ export function watch_group(dir: string, on_change: () => void): { close(): void
   const path = `${dir}/cgroup.events`;
   if (!existsSync(path)) return { close: () => {} }; // version 1, or gone: whoever waits looks by itself
   try {
+    // The first watch takes a descriptor, which libuv never gives back: whoever looks must not be left without any.
+    const one = openSync(path, "r");
+    try {
+      closeSync(openSync(path, "r"));
+    } finally {
+      closeSync(one);
+    }
     const watcher = watch(path, { persistent: false }, on_change);
     // The group went away: there is nothing more to be told.
     watcher.on("error", () => watcher.close());

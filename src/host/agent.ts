@@ -9,6 +9,7 @@ import type { LogLimit } from "../contract/log-limit.ts";
 import { parts_record_path } from "../contract/paths.ts";
 import type { ProcessRef } from "../contract/receipt.ts";
 import { crash_point } from "../faults/crash-point.ts";
+import { require_descriptors } from "./descriptors.ts";
 import { type Launched, launch, open_stdout_pipe } from "./launch.ts";
 import { LogFile } from "./log-file.ts";
 import { Output } from "./output.ts";
@@ -57,6 +58,7 @@ export interface AgentOptions {
 
 /** Starts the agent. Rejects with the reason when any part cannot be had; then nothing is left of the others. */
 export async function start_agent(spec: LaunchSpec, options: AgentOptions): Promise<Agent> {
+  require_descriptors();
   const undo: (() => unknown)[] = [];
   try {
     let terminal: Terminal | null = null;

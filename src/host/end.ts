@@ -13,6 +13,8 @@ export interface EndOptions {
   grace_ms: number;
   signal: NodeJS.Signals;
   hurry: AbortSignal;
+  /** Told why it does not go on (no descriptor is free), and null when it does. */
+  on_wait(reason: string | null): void;
   exclude: number[];
 }
 
@@ -25,6 +27,7 @@ export interface Ended {
 /** Ends the agent. Resolves with the report when every byte is in its file and every file is closed. */
 export async function end_agent(agent: Agent, options: EndOptions): Promise<Ended> {
   const { spec, outputs } = agent;
+  const patience = { on_wait: options.on_wait };
   // What it prints in its handlers is output like any other, and must not wait for room that nobody makes.
   agent.lift_log_limit();
   const family = {
@@ -33,12 +36,12 @@ export async function end_agent(agent: Agent, options: EndOptions): Promise<Ende
     exclude: options.exclude,
     cgroups: agent.cgroups.map((one) => one.path),
   };
-  const ended = await end_family(family, { ...options, nudge: agent.exited, patient: true });
+  const ended = await end_family(family, { ...options, nudge: agent.exited, patience });
   crash_point("host.stopped");
   const leader_survives = ended.survivors.some((one) => one.pid === agent.process.pid);
   const exit = leader_survives ? { code: null, signal: null, at: null } : await agent.exited;
-  const oom_kills = await when_possible(() => count_oom_kills(agent.cgroups));
-  const populated = await when_possible(() => remove_groups(agent.cgroups));
+  const oom_kills = await when_possible(() => count_oom_kills(agent.cgroups), patience);
+  const populated = await when_possible(() => remove_groups(agent.cgroups), patience);
 
   const draining = performance.now();
   await Promise.all(outputs.map((one) => one.drain()));

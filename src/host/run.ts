@@ -23,6 +23,7 @@ import { process_ref_of } from "../drivers/procfs.ts";
 import { crash_point } from "../faults/crash-point.ts";
 import { type Agent, start_agent } from "./agent.ts";
 import { Control } from "./control.ts";
+import { require_descriptors } from "./descriptors.ts";
 import { end_agent } from "./end.ts";
 import { TerminalAhead } from "./terminal-ahead.ts";
 import { type PaneMark, what_became_of } from "./tmux-server.ts";
@@ -43,6 +44,7 @@ export interface HostOptions {
 
 /** Runs one host from its socket's first moment to its last. Resolves when the process may exit. */
 export async function run_host(given: HostOptions): Promise<void> {
+  require_descriptors();
   const options = { ...given };
   const host = process_ref_of(process.pid) as ProcessRef;
   let phase: HostPhase = "waiting";
@@ -53,6 +55,12 @@ export async function run_host(given: HostOptions): Promise<void> {
   let starting: Promise<void> = Promise.resolve();
   let closed: ClosedReport | null = null;
   let ended: Promise<void> | null = null;
+  /** Why the end does not go on, or null. */
+  let end_waits_for: string | null = null;
+  const on_wait = (reason: string | null) => {
+    end_waits_for = reason && `its end waits: ${reason}`;
+    control.send({ event: "stalled", reason: end_waits_for });
+  };
   const hurry = new AbortController();
   /** The tmux server that has our pane: at first the one that started us. */
   let tmux_server = process_ref_of(process.ppid);
@@ -77,7 +85,7 @@ export async function run_host(given: HostOptions): Promise<void> {
     bytes_read: agent?.bytes_read() ?? 0,
     bytes_written: agent?.bytes_written() ?? 0,
     closed,
-    stalled: agent?.stalled() ?? null,
+    stalled: agent?.stalled() ?? end_waits_for,
     pane: agent?.view.state ?? "open",
     tmux_server,
     cgroups: agent?.cgroups ?? [],
@@ -154,7 +162,7 @@ export async function run_host(given: HostOptions): Promise<void> {
     phase = "ending";
     control.send({ event: "ending", cause });
     crash_point("host.ending");
-    ended = end_agent(agent, { cause, grace_ms, signal, hurry: hurry.signal, exclude: [process.pid] }).then(
+    ended = end_agent(agent, { cause, grace_ms, signal, hurry: hurry.signal, exclude: [process.pid], on_wait }).then(
       async ({ report, recorded_later }) => {
         closed = report;
         phase = "closed";

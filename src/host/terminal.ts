@@ -89,12 +89,20 @@ function open_pty(cols: number, rows: number) {
   try {
     return native.open(cols, rows);
   } catch (error) {
-    try {
-      closeSync(openSync("/dev/ptmx", constants.O_RDWR | constants.O_NOCTTY));
-    } catch (reason) {
-      throw new Error(is_errno(reason, "ENOSPC") ? NO_PTY : `no terminal (pty) could be opened: ${trouble(reason)}`);
-    }
-    throw error;
+    throw why_no_pty() ?? error;
+  }
+}
+
+function why_no_pty(): Error | null {
+  const opened: number[] = [];
+  try {
+    // Master and slave: two descriptors.
+    for (const path of ["/dev/ptmx", "/dev/null"]) opened.push(openSync(path, constants.O_RDWR | constants.O_NOCTTY));
+    return null;
+  } catch (reason) {
+    return new Error(is_errno(reason, "ENOSPC") ? NO_PTY : `no terminal (pty) could be opened: ${trouble(reason)}`);
+  } finally {
+    for (const fd of opened) closeSync(fd);
   }
 }
 

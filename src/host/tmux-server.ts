@@ -28,7 +28,7 @@ export async function what_became_of(
   signal: AbortSignal,
 ): Promise<"there" | "closed" | "server_died"> {
   for (let pause_ms = FIRST_PAUSE_MS; ; pause_ms = Math.min(2 * pause_ms, LAST_PAUSE_MS)) {
-    if (!server || (await when_possible(() => !is_alive(server), signal))) return "server_died";
+    if (!server || (await when_possible(() => !is_alive(server), { signal }))) return "server_died";
     const answer = await list_panes(socket, signal);
     // Another server on its socket: ours can never be asked again.
     if (answer && answer.server_pid !== server.pid) return "server_died";
