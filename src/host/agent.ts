@@ -58,9 +58,15 @@ export interface AgentOptions {
 
 /** Starts the agent. Rejects with the reason when any part cannot be had; then nothing is left of the others. */
 export async function start_agent(spec: LaunchSpec, options: AgentOptions): Promise<Agent> {
-  require_descriptors();
   const undo: (() => unknown)[] = [];
+  const give_back = ({ output, slave_fd }: Terminal) =>
+    undo.push(
+      () => output.destroy(),
+      () => closeSync(slave_fd),
+    );
   try {
+    if (options.terminal) give_back(options.terminal);
+    require_descriptors();
     let terminal: Terminal | null = null;
     const view = new View({
       typed: (data) => terminal?.type(data),
@@ -69,11 +75,8 @@ export async function start_agent(spec: LaunchSpec, options: AgentOptions): Prom
     });
     undo.push(() => view.close());
     terminal = options.terminal ?? (await open_terminal(spec.mode, DEFAULT_SIZE));
+    if (!options.terminal) give_back(terminal);
     const { slave_fd, master_fd, output, type, resize, unblock } = terminal;
-    undo.push(
-      () => output.destroy(),
-      () => closeSync(slave_fd),
-    );
     const size = view.size();
     if (size) resize(...size);
 

@@ -87,12 +87,12 @@ export async function launch(spec: LaunchSpec, terminal: Terminal, options: Laun
     closeSync(null_fd);
     if (prompt_fd !== null) closeSync(prompt_fd);
   }
-  // Read at once: even if it has ended, it stays a zombie until the next turn of the event loop.
   const exited = new Promise<Awaited<Launched["exited"]>>((resolve) => {
     child.once("exit", (code, signal) => resolve({ code, signal, at: new Date().toISOString() }));
   });
   let process: ProcessRef | null;
   try {
+    // Read at once: even if it has ended, it stays a zombie until the next turn of the event loop.
     process = child.pid === undefined ? null : process_ref_of(child.pid);
   } catch (error) {
     // Without its start time it could not be ended later. Its pid, which is its group's as well, is its own until it is reaped.
