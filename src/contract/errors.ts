@@ -2,6 +2,8 @@
  * Every error a user can meet, in one catalogue: what it means over HTTP and as an exit code.
  * `docs/errors.md` lists the same codes; a test holds the two together.
  */
+import { constants } from "node:os";
+
 export const ERRORS = {
   invalid_request: { http: 400, exit: 2, meaning: "A value in the request is not what the operation takes." },
   program_not_found: {
@@ -115,10 +117,17 @@ export function message_of(error: unknown): string {
   return text.replace(/\s*\n\s*/g, " ").trim();
 }
 
+/** What libuv has no name for: Node calls it `Unknown system error -122` and gives the number (seen with Node 20.20, libuv 1.46). */
+const UNNAMED: Partial<Record<number, string>> = {
+  [-constants.errno.EDQUOT]: "EDQUOT",
+  [-constants.errno.ESTALE]: "ESTALE",
+};
+
 /** The errno name of a system error (`ENOENT`), or undefined. */
 export function errno_of(error: unknown): string | undefined {
-  const code = (error as { code?: unknown } | null)?.code;
-  return typeof code === "string" ? code : undefined;
+  const { code, errno } = (error ?? {}) as { code?: unknown; errno?: unknown };
+  if (typeof code !== "string") return undefined;
+  return (code.startsWith("Unknown system error") && UNNAMED[Number(errno)]) || code;
 }
 
 /** True for the one errno that is expected here; everything else must be thrown on. */

@@ -1,5 +1,5 @@
 /** File systems of a test's own, small, read-only, frozen or dead. They need root and mount(8); without, the tests that want them are skipped by name. */
-import { execFile, spawn, spawnSync } from "node:child_process";
+import { type ChildProcess, execFile, spawn, spawnSync } from "node:child_process";
 import { accessSync, constants, existsSync, mkdtempSync, rmdirSync } from "node:fs";
 import { mkdir, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -10,6 +10,7 @@ import type { TestSupervisor } from "./supervisor.ts";
 
 const run = promisify(execFile);
 const DEAD_FS = fileURLToPath(new URL("../fixtures/tools/dead-fs.mjs", import.meta.url));
+const FAULTY_FS = fileURLToPath(new URL("../fixtures/tools/faulty-fs.mjs", import.meta.url));
 
 /** Why no file system can be mounted here, or null. */
 export const NO_MOUNT = why_not(["mount", "-t", "tmpfs", "none"]);
@@ -111,8 +112,31 @@ export interface MortalDisk {
 
 /** A user-space file system whose server can be stopped: then every stat, open and read of it waits, as on a dead network mount. */
 export async function mortal_disk(supervisor: TestSupervisor, path: string): Promise<MortalDisk> {
-  await mkdir(path, { recursive: true });
-  const server = spawn(process.execPath, [DEAD_FS, path], { stdio: ["ignore", "pipe", "inherit"] });
+  const server = await mount_fuse(supervisor, DEAD_FS, path);
+  return {
+    path,
+    file: join(path, "file"),
+    die: () => server.kill("SIGSTOP"),
+    live: () => server.kill("SIGCONT"),
+  };
+}
+
+export interface FaultyDisk {
+  path: string;
+  /** Each text is `OPERATION ERRNO PART`: reads, writes or syncs of files with this in their names fail so from now on. Without any all is well again. */
+  fail(...faults: string[]): Promise<void>;
+}
+
+/** A user-space file system that fails as it is told, mounted at a directory, which is made. */
+export async function faulty_disk(supervisor: TestSupervisor, path: string): Promise<FaultyDisk> {
+  await without_disk_floor(supervisor);
+  await mount_fuse(supervisor, FAULTY_FS, path);
+  return { path, fail: (...faults) => writeFile(join(path, ".fault"), faults.join("\n")) };
+}
+
+async function mount_fuse(supervisor: TestSupervisor, program: string, path: string): Promise<ChildProcess> {
+  await mkdir(path, { recursive: true, mode: 0o700 });
+  const server = spawn(process.execPath, [program, path], { stdio: ["ignore", "pipe", "inherit"] });
   await new Promise<void>((resolve, reject) => {
     server.stdout.once("data", () => resolve());
     server.once("exit", (code) => reject(new Error(`the file system's server ended with ${code}`)));
@@ -123,12 +147,7 @@ export async function mortal_disk(supervisor: TestSupervisor, path: string): Pro
     await unmount(path);
     await ended;
   });
-  return {
-    path,
-    file: join(path, "file"),
-    die: () => server.kill("SIGSTOP"),
-    live: () => server.kill("SIGCONT"),
-  };
+  return server;
 }
 
 async function unmount(path: string): Promise<void> {
