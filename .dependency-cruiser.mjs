@@ -43,9 +43,9 @@ export default {
     // What each room may import
     room(
       "contract",
-      "Shared nouns without I/O: everybody imports them, the host too, so they drag nothing along. Of os only the numbers of errors.",
+      "Shared nouns without I/O: everybody imports them, the host too, so they drag nothing along.",
       EVERYTHING,
-      [packages("zod"), builtin("path", "crypto", "os", "string_decoder")],
+      [packages("zod"), builtin("path", "crypto", "string_decoder")],
     ),
     room(
       "drivers",

@@ -2,8 +2,6 @@
  * Every error a user can meet, in one catalogue: what it means over HTTP and as an exit code.
  * `docs/errors.md` lists the same codes; a test holds the two together.
  */
-import { constants } from "node:os";
-
 export const ERRORS = {
   invalid_request: { http: 400, exit: 2, meaning: "A value in the request is not what the operation takes." },
   program_not_found: {
@@ -117,11 +115,11 @@ export function message_of(error: unknown): string {
   return text.replace(/\s*\n\s*/g, " ").trim();
 }
 
-/** What libuv has no name for: Node calls it `Unknown system error -122` and gives the number (seen with Node 20.20, libuv 1.46). */
-const UNNAMED: Partial<Record<number, string>> = {
-  [-constants.errno.EDQUOT]: "EDQUOT",
-  [-constants.errno.ESTALE]: "ESTALE",
-};
+/**
+ * What libuv has no name for: Node calls it `Unknown system error -122` and gives the number (seen with Node 20.20, libuv 1.46). Linux's numbers
+ * (errno(3), the same on x86 and arm) stand here themselves, because node:os would be loaded into every host for them.
+ */
+const UNNAMED: Partial<Record<number, string>> = { [-116]: "ESTALE", [-122]: "EDQUOT" };
 
 /** The errno name of a system error (`ENOENT`), or undefined. */
 export function errno_of(error: unknown): string | undefined {

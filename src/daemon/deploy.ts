@@ -143,7 +143,10 @@ async function write_files(run: Deploying): Promise<void> {
     await write_new(files.prompt_file as string, request.prompt ?? "");
     crash_point("deploy.prompt_written");
   };
-  const log = () => write_new(files.deploy_log as string, `${JSON.stringify(deploy_log(agent), null, 2)}\n`);
+  const log = async () => {
+    await write_new(files.deploy_log as string, `${JSON.stringify(deploy_log(agent), null, 2)}\n`);
+    crash_point("deploy.log_written");
+  };
   const mcp = async () => {
     if (files.mcp_config) await write_new(files.mcp_config, mcp_config(services.workspace, agent.id));
   };

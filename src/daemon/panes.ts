@@ -14,6 +14,7 @@ import { placeholder_pipes } from "../contract/paths.ts";
 import { is_ended } from "../contract/status.ts";
 import { make_fifos } from "../drivers/fifo.ts";
 import { kill_session, kill_sessions, new_placeholder, server_settled, type TmuxServer } from "../drivers/tmux.ts";
+import { crash_point } from "../faults/crash-point.ts";
 import type { EventLog } from "./events.ts";
 import type { HostLink } from "./host-link.ts";
 import type { Registry } from "./registry/registry.ts";
@@ -184,8 +185,11 @@ export class Panes {
       // What stands there can only be a placeholder that a daemon before us did not bring to an end.
       await kill_session(tmux, name);
       await make_fifos(life, sizes);
+      crash_point("pane.pipes_made");
       const { tty, server } = await new_placeholder(tmux, name, life, sizes);
+      crash_point("pane.placeholder_started");
       await link.request({ type: "pane", tty, life, sizes, server });
+      crash_point("pane.moved");
     } catch (error) {
       await remove_pipes();
       const killed = await kill_session(tmux, name).catch(not_told);

@@ -11,6 +11,7 @@ import { is_errno, message_of } from "../contract/errors.ts";
 import { exit_record_path, parts_record_path } from "../contract/paths.ts";
 import { segment_path, segment_role } from "../contract/segments.ts";
 import { is_out_of_place, read_in_place, remove_in_place } from "../drivers/in-place.ts";
+import { crash_point } from "../faults/crash-point.ts";
 import type { Services } from "./services.ts";
 
 const LOG_ROLES = ["log_file", "terminal_log"];
@@ -59,8 +60,10 @@ export async function undo_half_rotations(services: Services, agent: AgentRecord
     const log = await facts(path);
     for (const part of parts) {
       const there = await facts(segment_path(path, part.number));
-      if (log && there && is_same(log, part) && is_same(there, part))
+      if (log && there && is_same(log, part) && is_same(there, part)) {
         await remove_in_place(segment_path(path, part.number));
+        crash_point("end.rotation_undone");
+      }
     }
   }
 }
@@ -68,8 +71,9 @@ export async function undo_half_rotations(services: Services, agent: AgentRecord
 /** What is done when a host says that it rotated a log. */
 export async function note_rotation(services: Services, agent: AgentRecord): Promise<void> {
   try {
-    if (await track_segments(services, agent))
-      await services.registry.update(agent, { tracked_files: agent.tracked_files });
+    if (!(await track_segments(services, agent))) return;
+    await services.registry.update(agent, { tracked_files: agent.tracked_files });
+    crash_point("rotation.recorded");
   } catch (error) {
     // They are looked for again at the end.
     services.log.warn({ agent_id: agent.id, error: message_of(error) }, "a part of a log could not be noted");

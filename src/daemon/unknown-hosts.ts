@@ -13,6 +13,7 @@ import { AGENT_ID_PATTERN, short_agent_id, TASK_ID_PATTERN } from "../contract/i
 import { HOST_SOCKET, host_socket, task_dir, tracked_files_of } from "../contract/paths.ts";
 import { read_in_place } from "../drivers/in-place.ts";
 import { arguments_of, boot_id, read_process, was_started_with } from "../drivers/procfs.ts";
+import { crash_point } from "../faults/crash-point.ts";
 import { HostLink } from "./host-link.ts";
 import type { Services } from "./services.ts";
 import { doubt } from "./trust.ts";
@@ -56,6 +57,7 @@ async function take_in(services: Services, socket: string): Promise<void> {
       const task = await services.registry.restore_task(agent.task_id as string);
       // The task's files may have told of it meanwhile.
       if (!task.agents.has(agent.id)) await services.registry.add(task, agent);
+      crash_point("reconcile.host_taken_in");
       services.log.warn({ agent_id: agent.id, task_id: task.task_id }, "a host that no registry knew was taken in");
     } else await link.request({ type: "stop", cause: "deploy_failed", signal: "SIGTERM", grace_ms: 0 });
   } finally {

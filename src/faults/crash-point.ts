@@ -9,6 +9,7 @@ import { writeFileSync } from "node:fs";
 export const CRASH_POINTS = [
   // The daemon, when it starts
   "start.swept",
+  "reconcile.host_taken_in",
   "reconcile.connected",
   "reconcile.host_recorded",
   "reconcile.launch_recorded",
@@ -17,6 +18,7 @@ export const CRASH_POINTS = [
   "task.folders_made",
   "deploy.registered",
   "deploy.prompt_written",
+  "deploy.log_written",
   "deploy.files_written",
   "deploy.session_started",
   "deploy.host_ready",
@@ -40,9 +42,15 @@ export const CRASH_POINTS = [
   "queue.let_go",
   "queue.host_ended",
   "queue.requeued",
+  // The daemon, while an agent runs
+  "rotation.recorded",
+  "pane.pipes_made",
+  "pane.placeholder_started",
+  "pane.moved",
   // The daemon, an end
   "end.begun",
   "end.family_ended",
+  "end.rotation_undone",
   "end.reported",
   "end.report_recorded",
   "end.host_left",
@@ -72,6 +80,10 @@ export const CRASH_POINTS = [
   "host.log_opened",
   "host.program_started",
   "host.running",
+  "host.part_recorded",
+  "host.part_named",
+  "host.part_begun",
+  "host.part_replaced",
   "host.ending",
   "host.stopped",
   "host.drained",

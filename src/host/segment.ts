@@ -2,7 +2,7 @@
  * The rotation of one log: the full file gets the next number in its name, and an empty one takes its place. The old name is never without a
  * file, and no file that somebody else put there is overwritten: a second name is made by link(2), which refuses a name that exists, and the
  * empty file is made beside and renamed over the old name (rename(2) replaces it in one step). Number and inode are recorded before the
- * second name is made, so that whoever comes after a host that died knows which files are the log's. Safe to try again.
+ * second name is made, and before anything is put beside, so that whoever comes after a host that died knows which files are the log's. Safe to try again.
  */
 import { constants, type Stats } from "node:fs";
 import { type FileHandle, link, lstat, open, rename, rm } from "node:fs/promises";
@@ -10,6 +10,7 @@ import { basename, dirname } from "node:path";
 import { is_errno } from "../contract/errors.ts";
 import { segment_path } from "../contract/segments.ts";
 import { type At, in_directory, open_in_place } from "../drivers/in-place.ts";
+import { crash_point } from "../faults/crash-point.ts";
 
 const NEW = constants.O_WRONLY | constants.O_APPEND | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW;
 const RECORD = constants.O_WRONLY | constants.O_APPEND | constants.O_CREAT;
@@ -26,11 +27,14 @@ export function rotate(path: string, first: number, record: string): Promise<Rot
   return in_directory(dirname(path), async (at) => {
     const name = basename(path);
     const beside = at(`${name}.new`);
+    // First, so that there is nothing beside a log of which no part is recorded: whoever comes after us can tell whose it is.
+    const number = await give_number(at, path, first, record);
     await rm(beside, { force: true });
     const handle = await open(beside, NEW, 0o600);
+    crash_point("host.part_begun");
     try {
-      const number = await give_number(at, path, first, record);
       await rename(beside, at(name));
+      crash_point("host.part_replaced");
       return { handle, number };
     } catch (error) {
       await handle.close();
@@ -50,8 +54,10 @@ async function give_number(at: At, path: string, first: number, record: string):
     if (taken && taken.ino === log.ino && taken.dev === log.dev) return number;
     if (taken) continue;
     await note_part(record, { path, number, ino: log.ino, dev: log.dev });
+    crash_point("host.part_recorded");
     try {
       await link(at(basename(path)), name);
+      crash_point("host.part_named");
       return number;
     } catch (error) {
       if (is_errno(error, "ENOENT")) return null;

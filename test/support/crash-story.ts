@@ -7,11 +7,16 @@ import { basename, join } from "node:path";
 import { expect } from "vitest";
 import type { AgentRecord } from "../../src/contract/agent.ts";
 import { CRASH_POINTS, type CrashPoint } from "../../src/faults/crash-point.ts";
+import { gap_or_double } from "./numbered-lines.ts";
 import { eventually, fixture, TestSupervisor } from "./supervisor.ts";
 
 /** What is done until the point is reached. `exit` ends with an archive, `kill` with deletion; in `retire` nothing is kept beyond that; `cold` is
  * without a spare host; in `stop` nothing is deployed. */
 type Story =
+  | "rotates"
+  | "half_rotated"
+  | "tmux_dies"
+  | "registry_lost"
   | "queue"
   | "queue_host"
   | "kill"
@@ -33,6 +38,10 @@ function stories_of(point: CrashPoint): Story[] {
   if (point === "deploy.session_started") return ["cold"];
   if (point === "spare.dismissed") return ["stop"];
   if (/^(task|deploy|spare)\./.test(point)) return ["kill"];
+  if (/^(host\.part_|rotation\.)/.test(point)) return ["rotates"];
+  if (point === "end.rotation_undone") return ["half_rotated"];
+  if (/^pane\./.test(point)) return ["tmux_dies"];
+  if (point === "reconcile.host_taken_in") return ["registry_lost"];
   if (point === "queue.host_ended") return ["queue_host"];
   if (/^queue\./.test(point)) return ["queue"];
   if (point === "reconcile.exit_record_found") return ["exit_unseen"];
@@ -60,7 +69,12 @@ async function crash_at(supervisor: TestSupervisor, point: CrashPoint, story: St
     supervisor.forget_daemon();
   };
   const quiet = <T>(work: Promise<T>) => work.catch(() => null);
-  const idles = () => supervisor.deploy({ command: [fixture("prints-on-term")] });
+  const idles = () => supervisor.deploy({ command: [fixture("prints-on-term")], mcp: point === "deploy.log_written" });
+  const rotates = (...before: string[]) =>
+    supervisor.deploy({
+      command: ["sh", "-c", `${before.join("; ")}exec "$@"`, "sh", fixture("prints-numbers"), "0.001"],
+      log_max_bytes: 4096,
+    });
   const armed = `${point}:${mark}`;
 
   if (story === "queue" || story === "queue_host") {
@@ -77,6 +91,26 @@ async function crash_at(supervisor: TestSupervisor, point: CrashPoint, story: St
       await boot(armed);
     }
     rmSync(config);
+  } else if (story === "half_rotated") {
+    // The host dies in the middle of a rotation while no supervisor runs.
+    await boot(`host.part_named:${mark}.first`);
+    const go = `${mark}.go`;
+    await rotates(`until [ -e '${go}' ]; do sleep 0.02; done; `);
+    await supervisor.signal_daemon("SIGKILL");
+    writeFileSync(go, "");
+    await eventually("the host to die in the middle", () => existsSync(`${mark}.first`));
+    await boot(armed);
+  } else if (story === "tmux_dies") {
+    await boot(armed);
+    await idles();
+    const { tmux_socket } = await supervisor.client.call("health");
+    await supervisor.shell(`tmux -S ${tmux_socket} kill-server`);
+  } else if (story === "registry_lost") {
+    await boot(null);
+    const { task_id } = await idles();
+    await supervisor.signal_daemon("SIGKILL");
+    rmSync(join(supervisor.workspace, task_id as string), { recursive: true });
+    await boot(armed);
   } else if (story === "adopt" && point === "reconcile.launch_recorded") {
     await boot(`deploy.launched:${mark}.first`);
     await quiet(idles());
@@ -98,7 +132,8 @@ async function crash_at(supervisor: TestSupervisor, point: CrashPoint, story: St
     if (story === "stop") {
       await supervisor.spare();
       await quiet(supervisor.client.call("stop", { body: {} }));
-    } else if (story === "fails") await quiet(supervisor.deploy({ command: ["/bin/sleep", "x".repeat(200_000)] }));
+    } else if (story === "rotates") await quiet(rotates());
+    else if (story === "fails") await quiet(supervisor.deploy({ command: ["/bin/sleep", "x".repeat(200_000)] }));
     else if (story === "retire") {
       const agent = await quiet(supervisor.deploy({ command: [fixture("prints-and-exits"), "20480"] }));
       if (agent) await quiet(supervisor.client.call("wait", { params: { agent: agent.id } }));
@@ -145,6 +180,7 @@ async function nothing_is_left(supervisor: TestSupervisor, known: Set<string>, w
   await eventually(`every agent to run or to have its receipt after ${what}`, async () =>
     (await list()).every((agent) => agent.status === "running" || agent.receipt),
   );
+  for (const agent of await list()) if (!known.has(agent.id)) await expect_no_gap(supervisor, agent, what);
   await supervisor.client.call("kill_many", { body: { all: true } });
   await supervisor.client.call("gc", { body: {} });
   for (const { id, command, receipt } of await list()) {
@@ -191,6 +227,17 @@ async function nothing_is_left(supervisor: TestSupervisor, known: Set<string>, w
   }).catch(async (error) => {
     throw new Error(`${error.message}: ${JSON.stringify(await state())}`);
   });
+}
+
+/** Of an agent that prints numbers: they are all there, in their order, in whatever files its log is. */
+async function expect_no_gap(supervisor: TestSupervisor, agent: AgentRecord, what: string): Promise<void> {
+  if (!agent.command.includes(fixture("prints-numbers")) || agent.receipt?.cleanup.files_deleted.length) return;
+  const chunks: Buffer[] = [];
+  for await (const chunk of await supervisor.client.stream("logs", { params: { agent: agent.id } }))
+    chunks.push(chunk as Buffer);
+  const text = Buffer.concat(chunks).toString();
+  expect(text.length, `the log of ${agent.id} after ${what}`).toBeGreaterThan(4_000);
+  expect(gap_or_double(text), `the log of ${agent.id} after ${what}`).toBeNull();
 }
 
 /** A point, and what is done until it is reached. */
