@@ -169,12 +169,33 @@ describe("a log that is full", () => {
     expect((await supervisor.cli(["set", agent.id, "--log-max", "200000"])).code).toBe(0);
     await eventually("the log to grow", () => statSync(log_of(agent)).size === 200_000);
     await stalled();
+    for (const [bad, why] of [
+      ["10", /4096 bytes or more/],
+      ["lots", /must be a size/],
+    ] as const)
+      expect(await supervisor.cli(["set", agent.id, "--log-max", bad])).toMatchObject({
+        code: 2,
+        stderr: expect.stringMatching(why),
+      });
     const { exit } = await supervisor.client.call("kill", { params: { agent: agent.id }, body: { cleanup: "keep" } });
     expect(exit.code).toBe(3);
     // After the limit comes what was held up by it, as far as the signal let seq print it, and what the handler said.
     const text = readFileSync(log_of(agent), "utf8");
     expect(text.slice(0, 200_000)).toBe(seq(100_000).toString().slice(0, 200_000));
     expect(text.endsWith("bye\n")).toBe(true);
+  });
+
+  test("goes on for good when the limit is taken away", async () => {
+    const agent = await supervisor.deploy({
+      command: ["sh", "-c", "seq 300000"],
+      log_max_bytes: 5_001,
+      log_full: "pause",
+    });
+    await eventually("the agent to wait", async () => (await get(agent)).stalled);
+    expect(statSync(log_of(agent)).size).toBe(5_001);
+    expect(await supervisor.cli(["set", agent.id, "--log-max", "none"])).toEqual({ code: 0, stdout: "", stderr: "" });
+    const { success, cleanup } = await supervisor.client.call("wait", { params: { agent: agent.id } });
+    expect({ success, bytes: cleanup.bytes_logged }).toEqual({ success: true, bytes: seq(300_000).length });
   });
 
   test("is not limited again while the agent is being ended", async () => {

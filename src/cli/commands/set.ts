@@ -11,12 +11,13 @@ export function set_command(program: Command, context: Context): void {
     .description("change the limit of an agent's logs; one that waits for room goes on")
     .argument("<agent>")
     .requiredOption("--log-max <size>", "at most so much in one log file, such as 100M, or none", (value) =>
-      value === "none" ? null : at_least(size(value)),
+      // Not null: commander takes that for a value that is missing.
+      value === "none" ? value : at_least(size(value)),
     )
-    .action(async (id: string, options: { logMax: number | null }) => {
+    .action(async (id: string, options: { logMax: number | "none" }) => {
       const answer = await (await context.client()).call("set_log_limit", {
         params: { agent: id },
-        body: { log_max_bytes: options.logMax },
+        body: { log_max_bytes: options.logMax === "none" ? null : options.logMax },
       });
       if (context.json()) print_json(answer);
     });
