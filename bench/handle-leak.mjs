@@ -2,6 +2,7 @@
 // are held open), and the manager's descriptors and memory over the cycles. Four kinds of agents take turns: one that obeys, one that
 // ends by itself, one that ignores TERM, and one with helpers in other sessions. The same agents under the others show what leaks there.
 import { readdir, readFile } from "node:fs/promises";
+import { basename } from "node:path";
 import { DEAF_AGENT, ESCAPING_AGENT, PASSING_AGENT, pid_in, READY_AGENT } from "./lib/agents.mjs";
 import { at_most } from "./lib/goal.mjs";
 import { descriptors, end_leftovers, processes_of, pss_mb } from "./lib/proc.mjs";
@@ -174,6 +175,9 @@ async function one_cycle(system, id, kind, script) {
 
 /** What there is of a system and its agents. Files are everything in its directory, sockets and pipes included. */
 async function inventory(system) {
+  const spare = await system.spare?.();
+  // There is one before and one after, but another one: none more may be left.
+  const named = (list) => list.map((one) => (spare && names_spare(one, spare) ? "the spare host" : one));
   const sessions = system.tmux_socket
     ? (await run_file("tmux", ["-S", system.tmux_socket, "list-sessions", "-F", "#{session_name}"])).stdout
         .split("\n")
@@ -182,12 +186,16 @@ async function inventory(system) {
   const processes = await processes_of(system.root);
   return {
     descriptors: system.pid ? (await descriptors(system.pid())).open : 0,
-    files: (await readdir(system.root, { recursive: true })).sort(),
-    sessions,
-    processes: processes.map(({ pid, started, command }) => `${pid} ${started} ${command}`),
-    deleted: await deleted_files(processes, system.root),
+    files: named((await readdir(system.root, { recursive: true })).sort()),
+    sessions: named(sessions),
+    processes: named(processes.map(({ pid, started, command }) => `${pid} ${started} ${command}`)),
+    // What a host said before it was ready is deleted when it is; its stderr stays open.
+    deleted: named(await deleted_files(processes, system.root)),
   };
 }
+
+const names_spare = (text, { pid, session, socket }) =>
+  text === session || text.startsWith(`${pid} `) || text.includes(`/${basename(socket, ".sock")}.`);
 
 /** Files of ours that are deleted and still open, as lsof lists them (`+L1`: link count below one). */
 async function deleted_files(processes, root) {

@@ -33,6 +33,7 @@ export async function run({ rounds, short, long }) {
   const ours = [];
   let seed_gone = null;
   let cli = null;
+  const cold = await very_first(supervisor);
   let running = 0;
   for (const level of levels) {
     running = await deploy_up_to(supervisor, running, level);
@@ -60,8 +61,7 @@ export async function run({ rounds, short, long }) {
     rows.push(row(`restart → ready, all adopted, ${level} others`, adopted, { unit: "ms", digits: 0 }));
     rows.push(...cli.map((one) => ({ ...one, name: `${one.name}, ${level} others` })));
     const mine = samples.get("supervisor");
-    const cold = samples.get("supervisor").first_byte[0];
-    ours.push({ level, mine, together, adopted, cli, cold });
+    ours.push({ level, mine, together, adopted, cli });
     seed_gone ??= median(samples.get(others[0].name).gone);
   }
   const [bare, most] = [ours[0], ours.at(-1)];
@@ -98,7 +98,7 @@ export async function run({ rounds, short, long }) {
         1.5,
       ),
       at_most("deploy → first byte, warm (ms)", median(bare.mine.first_byte), 25),
-      at_most("deploy → first byte, the very first after the start (ms)", bare.cold, 150),
+      at_most("deploy → first byte, the very first after the start (ms)", cold, 150),
       at_most("command line ps (ms)", ps.median, 120),
       at_most("command line ps, beside 1.5 × node -e 0 + 50 ms (ratio)", ps.median / (1.5 * node.median + 50), 1),
     ],
@@ -107,6 +107,8 @@ export async function run({ rounds, short, long }) {
 
 /** One deploy and one kill, both timed from the request. The watch on the logs begins before. */
 async function one_life(system, id, samples) {
+  // A warm deploy has a spare host; its successor boots while the agent runs, and must not be measured with the kill.
+  await system.spare?.();
   const log = next_file(system.logs, (name) => name.endsWith(system.log_suffix) && !before.has(name));
   const began = performance.now();
   const seen = log.found.then(() => performance.now() - began);
@@ -125,6 +127,7 @@ async function one_life(system, id, samples) {
   const pid = pid_in(await readFile(agent.log, "utf8"));
   const started = start_time(pid);
   if (system.report) await system.report(agent);
+  await system.spare?.();
   const asked = performance.now();
   const went = gone(pid, started).then(() => performance.now() - asked);
   await system.kill(agent);
@@ -132,6 +135,20 @@ async function one_life(system, id, samples) {
   samples.gone.push(await went);
 }
 const before = new Set();
+
+/** The first byte of the first deploy, asked for the moment the supervisor is ready: its spare host has just begun to boot. */
+async function very_first(supervisor) {
+  await supervisor.crash();
+  await supervisor.restart();
+  const log = next_file(supervisor.logs, (name) => name.endsWith(supervisor.log_suffix));
+  const began = performance.now();
+  const [first_byte, agent] = await Promise.all([
+    log.found.then(() => performance.now() - began),
+    supervisor.deploy("first", READY_AGENT),
+  ]);
+  await supervisor.kill(agent);
+  return first_byte;
+}
 
 async function deploy_up_to(supervisor, from, to) {
   let next = from;
@@ -151,6 +168,7 @@ async function end_together(supervisor, turn, together) {
   const agents = [];
   for (let i = 0; i < AT_ONCE; i++) agents.push(await supervisor.deploy(`t${turn}x${i}`, READY_AGENT));
   await Promise.all(agents.map(({ log }) => grown_to(log)));
+  await supervisor.spare();
   const asked = performance.now();
   await Promise.all(agents.map((agent) => supervisor.kill(agent)));
   together.push(performance.now() - asked);

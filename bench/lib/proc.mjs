@@ -13,7 +13,7 @@ export async function processes_of(root) {
     const [cmdline, environ] = await Promise.all([read(pid, "cmdline"), read(pid, "environ")]);
     if (Number(pid) === process.pid || !`${cmdline}\0${environ}`.includes(root)) return null;
     const command = (await read(pid, "comm")).trim();
-    return { pid: Number(pid), started: start_time(pid), command };
+    return { pid: Number(pid), started: start_time(pid), command, args: cmdline.split("\0") };
   });
   return (await Promise.all(looks)).filter((one) => one !== null && one.started !== null);
 }

@@ -1,10 +1,13 @@
 // Our own: a supervisor on a temporary workspace, spoken to over its socket.
 import { spawn } from "node:child_process";
+import { existsSync } from "node:fs";
 import { Agent, request } from "node:http";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
+import { setTimeout as delay } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { PROMPT } from "../lib/agents.mjs";
+import { processes_of } from "../lib/proc.mjs";
 import { DEADLINE_MS, in_time, on_clean_up, run_file, temporary_directory } from "../lib/undo.mjs";
 
 export const SUPERVISOR = fileURLToPath(new URL("../../dist/supervisor.js", import.meta.url));
@@ -96,6 +99,17 @@ export async function start_supervisor() {
       await call("POST", `/v1/agents/${id}/progress`, { status: "working", message: "half" });
       await call("POST", `/v1/agents/${id}/findings`, { finding_type: "note", severity: "low", message: "one" });
     },
+    /** Resolves when its spare host waits, so that its boot is no part of what is measured next. Answers whose it is: pid, session, socket. */
+    async spare() {
+      let spare = null;
+      const deadline = performance.now() + DEADLINE_MS;
+      while (spare === null) {
+        if (performance.now() > deadline) throw new Error(`waited ${DEADLINE_MS} ms for the supervisor's spare host`);
+        await delay(LOOK_MS);
+        spare = await waiting_spare(root);
+      }
+      return spare;
+    },
     /** Kills the supervisor; its agents live on. Resolves when it is gone. */
     async crash() {
       child.kill("SIGKILL");
@@ -106,6 +120,20 @@ export async function start_supervisor() {
     stop,
   };
   return system;
+}
+
+/** How often is looked for a spare host, in ms: only between two measurements. */
+const LOOK_MS = 5;
+
+/** By its arguments, which begin with its first name and socket; a spare that has an agent has left that name, and one that is not connected yet still has a file for its stderr. */
+async function waiting_spare(root) {
+  for (const { pid, args } of await processes_of(root)) {
+    const at = args.findIndex((one) => one.startsWith("spare-"));
+    const [session, socket] = args.slice(at);
+    if (at < 0 || !socket?.endsWith(".sock") || !existsSync(socket)) continue;
+    if (!existsSync(socket.replace(/\.sock$/, ".err"))) return { pid, session, socket };
+  }
+  return null;
 }
 
 function prove(receipt, id) {

@@ -6,6 +6,7 @@ import { rm, writeFile } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
 import type { HostEvent } from "../contract/host-protocol.ts";
 import { host_socket, host_stderr } from "../contract/paths.ts";
+import type { ProcessRef } from "../contract/receipt.ts";
 import { arguments_of, process_ref_of } from "../drivers/procfs.ts";
 import { new_session } from "../drivers/tmux.ts";
 import { armed_crash } from "../faults/crash-point.ts";
@@ -45,7 +46,7 @@ export async function start_host(services: Services, start: HostStart): Promise<
     start.id,
     socket,
     services.tmux.socket,
-    ...(start.spare ? ["spare"] : []),
+    ...(start.spare ? ["spare", ourselves()] : []),
     ...crash_argument(),
   ]);
   start.on_session?.();
@@ -63,6 +64,12 @@ export async function start_host(services: Services, start: HostStart): Promise<
     if (host && arguments_of(host.pid).includes(socket)) await end_host(host);
     throw error;
   }
+}
+
+/** The daemon that a spare is for, as its argument: one that died while the spare booted is not waited for. */
+function ourselves(): string {
+  const { pid, start_time } = process_ref_of(process.pid) as ProcessRef;
+  return `${pid}:${start_time}`;
 }
 
 /** A host reads no environment: a crash point that is armed here is handed on as an argument. Nothing in use. */

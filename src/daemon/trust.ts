@@ -39,7 +39,7 @@ export function doubt(known: Known, facts: HostFacts, look: Look): string | null
   return doubt_phase(known, facts) ?? doubt_process(known, facts, look);
 }
 
-/** For this very socket; or as a spare host (`ID SOCKET TMUX_SOCKET spare`) beside it, in the private directory, which may have any agent's name by now. */
+/** For this very socket; or as a spare host (`ID SOCKET TMUX_SOCKET spare …`) beside it, in the private directory, which may have any agent's name by now. */
 function was_started_for(socket: string, args: readonly string[]): boolean {
   if (args.includes(socket)) return true;
   const at = args.indexOf("spare");

@@ -19,7 +19,7 @@ import { host_stderr } from "../contract/paths.ts";
 import { HOST_PROTOCOL } from "../contract/protocol-version.ts";
 import type { ClosedReport, ProcessRef } from "../contract/receipt.ts";
 import type { EndCause } from "../contract/status.ts";
-import { process_ref_of } from "../drivers/procfs.ts";
+import { is_alive, process_ref_of } from "../drivers/procfs.ts";
 import { crash_point } from "../faults/crash-point.ts";
 import { type Agent, start_agent } from "./agent.ts";
 import { Control } from "./control.ts";
@@ -33,11 +33,15 @@ const LAUNCH_DEADLINE_MS = 30_000;
 /** How long a connected daemon may take to accept the report before the host leaves anyway: the exit record says the same. In ms. */
 const RELEASE_DEADLINE_MS = 30_000;
 
+/** How often a spare that waits for its daemon's connection looks whether that lives: it is not told of the death of a process that is no child of its own. In ms. */
+const DAEMON_LOOK_MS = 250;
+
 export interface HostOptions {
   /** Of a spare: a name of its own, until it is told another. */
   agent_id: string;
   socket: string;
-  spare: boolean;
+  /** Of a spare: the daemon it is for. Null once it has an agent, and for any other host. */
+  spare_for: ProcessRef | null;
   /** The tmux server's socket, by which a killed session is told from a dead server. */
   tmux_socket: string;
 }
@@ -94,10 +98,10 @@ export async function run_host(given: HostOptions): Promise<void> {
 
   /** The socket keeps its listener and its connections under the new name. */
   function become({ agent_id, socket, groups }: Extract<HostRequest, { type: "become" }>): HostFacts {
-    if (!options.spare || phase !== "waiting" || takes_none)
+    if (!options.spare_for || phase !== "waiting" || takes_none)
       throw Object.assign(new Error(`the host of ${options.agent_id} is no spare`), { code: "invalid_request" });
     renameSync(options.socket, socket);
-    Object.assign(options, { agent_id, socket, spare: false });
+    Object.assign(options, { agent_id, socket, spare_for: null });
     became.resolve();
     crash_point("host.became");
     // Where it may not be done, the agent joins its groups later, and says what keeps it from that.
@@ -202,7 +206,7 @@ export async function run_host(given: HostOptions): Promise<void> {
       judging = false;
     }
     // A spare without a session is of no use to anybody.
-    if (fate === "closed" || (fate === "server_died" && options.spare))
+    if (fate === "closed" || (fate === "server_died" && options.spare_for))
       end("session_killed", agent?.grace_ms ?? 0, "SIGTERM");
     if (fate !== "server_died" || !agent) return;
     agent.view.close();
@@ -251,11 +255,15 @@ export async function run_host(given: HostOptions): Promise<void> {
   /** Resolves when no launch will come any more. A spare without an agent is deserted when the daemon that started it is gone, or never came. */
   async function deserted(): Promise<void> {
     const late = () => delay(LAUNCH_DEADLINE_MS, undefined, { ref: true, signal: waited.signal }).catch(ignore_abort);
-    if (options.spare) {
-      await Promise.race([control.came, late()]);
+    if (options.spare_for) {
+      const too_late = late().then(() => true);
+      const came = control.came.then(() => true);
+      // One that died while this booted will never come.
+      do if (!is_alive(options.spare_for)) return;
+      while (!(await Promise.race([came, too_late, delay(DAEMON_LOOK_MS, false)])));
       await Promise.race([control.gone(), became.promise]);
     }
-    if (!options.spare) await late();
+    if (!options.spare_for) await late();
   }
   // From a pane that is not our own terminal the kernel sends none: such a signal says nothing about the pane.
   process.on("SIGHUP", () => {

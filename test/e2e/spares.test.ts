@@ -21,16 +21,15 @@ describe("a spare host", () => {
     const agent = await supervisor.deploy({ command: READY });
     expect(agent.host?.pid).toBe(spare.pid);
     await supervisor.printed(agent, "ready");
-    expect((await supervisor.sessions()).toSorted()).toEqual(
-      [agent.tmux_session as string, (await supervisor.spare()).id].toSorted(),
-    );
+    const next = await supervisor.spare();
+    expect((await supervisor.sessions()).toSorted()).toEqual([agent.tmux_session as string, next.id].toSorted());
     const receipt = await kill(agent.id);
     expect(receipt).toMatchObject({
       success: true,
       session_killed: true,
       cleanup: { handles: "clear", survivors: [] },
     });
-    expect(await supervisor.sessions()).toEqual([(await supervisor.spare()).id]);
+    expect(await supervisor.sessions()).toEqual([next.id]);
   });
 
   test("is no agent: no list, no limit, no metric and no sweep knows of it, and a stop ends it", async () => {
@@ -63,9 +62,23 @@ describe("a spare host", () => {
     await supervisor.boot();
     const adopted = await supervisor.client.call("get_agent", { params: { agent: agent.id } });
     expect(adopted).toMatchObject({ status: "running", host_state: "connected" });
-    expect((await supervisor.sessions()).toSorted()).toEqual(
-      [agent.tmux_session as string, (await supervisor.spare()).id].toSorted(),
+    const next = await supervisor.spare();
+    expect((await supervisor.sessions()).toSorted()).toEqual([agent.tmux_session as string, next.id].toSorted());
+  });
+
+  test("that still boots when its supervisor is killed leaves when it has booted", async () => {
+    const agent = await supervisor.deploy({ command: READY });
+    const booting = await eventually("the next spare's process", () =>
+      processes_marked(supervisor.root).find(
+        (line) => /^\d+ \S*node\S* .*agent-host\.cjs spare-/.test(line) && !line.startsWith(`${agent.host?.pid} `),
+      ),
     );
+    await supervisor.signal_daemon("SIGKILL");
+    // Well before a host would that waits 30 s for its launch.
+    await eventually("it to leave", () => !lives(Number.parseInt(booting, 10)), 20_000);
+    await supervisor.boot();
+    const next = await supervisor.spare();
+    expect((await supervisor.sessions()).filter((name) => name.startsWith("spare-"))).toEqual([next.id]);
   });
 
   test("that became an agent's host is believed when the registry was lost", async () => {
