@@ -5,6 +5,7 @@
  */
 import { closeSync, constants, openSync, writeSync } from "node:fs";
 import { is_errno } from "../contract/errors.ts";
+import { ViewRing } from "./view-ring.ts";
 
 /** How much undrawn output is kept: several screens. Older output is in the log. */
 const RING_BYTES = 64 * 1024;
@@ -28,10 +29,7 @@ export interface ViewFilter {
 
 export class Pane {
   private fd: number | null;
-  private ring: { chunk: Buffer; filter: ViewFilter }[] = [];
-  private ring_bytes = 0;
-  /** Streams of which something was dropped since they were last shown. */
-  private readonly skipped = new Set<ViewFilter>();
+  private readonly ring = new ViewRing<ViewFilter>(RING_BYTES);
   /** Passed its filter, and not yet taken by the pane. */
   private passed: Buffer = NOTHING;
   private frame = { ends: 0, left: FRAME_BYTES };
@@ -49,11 +47,7 @@ export class Pane {
   /** Shows a chunk, now or soon, or skips it. Never blocks, never throws. What is kept is a copy. */
   show(chunk: Buffer, filter: ViewFilter): void {
     if (this.fd === null) return;
-    const cut = Math.max(0, chunk.length - RING_BYTES);
-    if (cut > 0) this.skipped.add(filter);
-    this.drop_oldest(RING_BYTES - (chunk.length - cut));
-    this.ring.push({ chunk: Buffer.from(chunk.subarray(cut)), filter });
-    this.ring_bytes += chunk.length - cut;
+    this.ring.push(chunk, filter);
     if (!this.retry) this.flush();
   }
 
@@ -66,14 +60,6 @@ export class Pane {
     this.offer();
     closeSync(this.fd);
     this.fd = null;
-  }
-
-  private drop_oldest(most: number): void {
-    while (this.ring_bytes > most) {
-      const { chunk, filter } = this.ring.shift() as { chunk: Buffer; filter: ViewFilter };
-      this.ring_bytes -= chunk.length;
-      this.skipped.add(filter);
-    }
   }
 
   private flush(): void {
@@ -90,14 +76,17 @@ export class Pane {
     for (;;) {
       while (this.passed.length > 0) {
         const written = this.write(this.passed.subarray(0, this.frame.left));
-        if (written === 0) return false;
         this.frame.left -= written;
         this.passed = this.passed.subarray(written);
+        if (written > 0) continue;
+        // It is the ring's memory, which is used again.
+        this.passed = Buffer.from(this.passed);
+        return false;
       }
       const next = this.ring.shift();
       if (!next) return true;
-      this.ring_bytes -= next.chunk.length;
-      this.passed = this.skipped.delete(next.filter) ? after_gap(next) : next.filter.pass(next.chunk);
+      const { chunk, from, after_gap } = next;
+      this.passed = after_gap ? resume(chunk, from) : from.pass(chunk);
     }
   }
 
@@ -108,8 +97,7 @@ export class Pane {
     } catch (error) {
       if (is_errno(error, "EAGAIN")) return 0;
       // EIO, ENXIO: tmux is gone. The rest has nobody to look at it.
-      this.ring = [];
-      this.ring_bytes = 0;
+      this.ring.clear();
       this.passed = NOTHING;
       return 0;
     }
@@ -117,7 +105,7 @@ export class Pane {
 }
 
 /** After a gap a stream goes on at the beginning of a line, so that no half escape sequence is drawn, and none goes on that the gap has cut off. */
-function after_gap({ chunk, filter }: { chunk: Buffer; filter: ViewFilter }): Buffer {
+function resume(chunk: Buffer, filter: ViewFilter): Buffer {
   filter.skip();
   return Buffer.concat([CAN, filter.pass(chunk.subarray(chunk.indexOf(NEWLINE) + 1))]);
 }
