@@ -12,7 +12,7 @@ export function heard_audit(
   for (const { path, agent_id, pid, command } of result.disputes)
     alerts.disputed(
       agent_id,
-      `${path} was removed as free, but ${command} (pid ${pid}) has it open or mapped; its disk space is free when that ends. From now on lsof over everything decides`,
+      `${path} was removed as free, but ${command} (pid ${pid}) has it open or mapped; its disk space is free when that ends. Until the supervisor is started anew, lsof over everything decides`,
     );
   if (result.disputes.length > 0) verifier.distrust();
 }

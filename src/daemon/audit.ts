@@ -5,7 +5,7 @@
  */
 import { type FileHandle, open, rm } from "node:fs/promises";
 import { basename } from "node:path";
-import { is_used_up, trouble } from "../contract/errors.ts";
+import { trouble } from "../contract/errors.ts";
 import { type Canary, type FileId, type LsofAnswer, lsof_removed, type RawHolder } from "../drivers/lsof.ts";
 import type { FileVerdict } from "./verifier.ts";
 
@@ -37,8 +37,11 @@ export class Audit {
   private canary: (Canary & { handle: FileHandle }) | null = null;
   private running: Promise<AuditResult> | null = null;
 
-  /** `told` hears of each audit that there was something to do for. */
-  constructor(private readonly told: (result: AuditResult) => void) {}
+  /** `told` hears of each audit that there was something to do for. With `halted` one that is under way is given up. */
+  constructor(
+    private readonly told: (result: AuditResult) => void,
+    private readonly halted?: AbortSignal,
+  ) {}
 
   /** Holds a removed file open, which each answer must have. */
   async open(canary_path: string): Promise<void> {
@@ -81,39 +84,56 @@ export class Audit {
     const { canary } = this;
     const due = [...this.pending.values()];
     if (!canary || due.length === 0) return { verdicts: 0, disputes: [], failure: null };
-    const files = due.map((one) => one.path);
-    const answer = await ask(files, canary);
-    let disputes = disputes_of(due, answer);
-    // Who reads a file in order to archive it closes it right after its removal: only what is there twice was missed.
-    if (disputes.length > 0) {
-      const still = disputes_of(due, await ask(files, canary));
-      disputes = disputes.filter((one) => still.some((other) => other.pid === one.pid && other.path === one.path));
-    }
-    if (answer.ok) for (const one of due) if (this.pending.get(one.path) === one) this.pending.delete(one.path);
-    const result = { verdicts: due.length, disputes, failure: answer.ok ? null : answer.reason };
+    const { disputes, failure } = await this.ask_twice(due, canary).catch((error) => ({
+      disputes: [],
+      failure: trouble(error),
+    }));
+    if (failure === null) for (const one of due) if (this.pending.get(one.path) === one) this.pending.delete(one.path);
+    const result = { verdicts: due.length, disputes, failure };
     this.told(result);
     return result;
   }
+
+  /** Who reads a file in order to archive it closes it right after its removal: only what is there twice was missed. */
+  private async ask_twice(due: readonly Cleared[], canary: Canary): Promise<Pick<AuditResult, "disputes" | "failure">> {
+    const ask = () =>
+      lsof_removed(
+        due.map((one) => one.path),
+        canary,
+        this.halted && { signal: this.halted },
+      );
+    const first = await ask();
+    if (!first.ok) return { disputes: [], failure: first.reason };
+    const disputes = disputes_of(due, first);
+    if (disputes.length === 0) return { disputes, failure: null };
+    const second = await ask();
+    if (!second.ok) return { disputes: [], failure: second.reason };
+    const still = disputes_of(due, second);
+    return {
+      disputes: disputes.filter((one) => still.some((other) => other.pid === one.pid && other.path === one.path)),
+      failure: null,
+    };
+  }
 }
 
-/** Where nobody can be asked, for want of descriptors, that is no answer. */
-function ask(files: readonly string[], canary: Canary): Promise<LsofAnswer> {
-  return lsof_removed(files, canary).catch((error) => {
-    if (is_used_up(error)) return { ok: false, reason: trouble(error) };
-    throw error;
-  });
-}
-
-/** Pure. An inode number is soon given to another file: only who has it under the file's own name has this file. */
+/**
+ * Pure. An inode number is soon given to another file: only who has it under the file's own name has this file. Of a mapping's device that says
+ * nothing: where stat(2) has numbers of its own (btrfs, some overlays) a mapping shows another.
+ */
 export function disputes_of(due: readonly Cleared[], answer: LsofAnswer): Dispute[] {
   if (!answer.ok) return [];
   const by_inode = new Map<bigint, RawHolder[]>();
   for (const one of answer.holders) by_inode.set(one.inode, [...(by_inode.get(one.inode) ?? []), one]);
   return due.flatMap(({ path, id, agent_id }) =>
     (by_inode.get(id.inode) ?? [])
-      .filter((one) => (one.device === null || one.device === id.device) && name_of(one) === basename(path))
+      .filter(
+        (one) =>
+          (one.device === null || one.device === id.device || MAPPED.has(one.fd)) && name_of(one) === basename(path),
+      )
       .map(({ pid, command }) => ({ path, agent_id, pid, command })),
   );
 }
+
+const MAPPED = new Set(["mem", "DEL"]);
 
 const name_of = (holder: RawHolder) => basename(holder.path.replace(/ \(deleted\)$/, ""));

@@ -119,6 +119,7 @@ export async function start_daemon(options: DaemonOptions): Promise<Daemon> {
     );
     const clock = options.clock ?? SYSTEM_CLOCK;
     const panes = new Panes(() => services);
+    const halted = new AbortController();
     const metrics = new Metrics(() => services);
     const services: Services = {
       workspace,
@@ -134,7 +135,7 @@ export async function start_daemon(options: DaemonOptions): Promise<Daemon> {
       ages: new Ages(clock),
       sightings: new Sightings(clock),
       verifier,
-      audit: new Audit((result) => heard_audit(services, result)),
+      audit: new Audit((result) => heard_audit(services, result), halted.signal),
       events: new EventLog(),
       log: options.log,
       metrics,
@@ -153,7 +154,7 @@ export async function start_daemon(options: DaemonOptions): Promise<Daemon> {
       deploys: new Map(),
       take_backs: new Map(),
       ends: new Map(),
-      halted: new AbortController(),
+      halted,
       sweep: Promise.resolve(),
       host_program: options.host_program ?? HOST_PROGRAM,
       stopping: false,

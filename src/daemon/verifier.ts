@@ -3,19 +3,13 @@
  * family, signs. Asks that come while one runs share the next, so that twenty ends at once cost two. A canary file that the daemon holds open
  * proves each look and each answer. Where /proc cannot tell, or once it was found wrong, lsof over everything decides.
  */
-import { type FileHandle, open, rm, stat } from "node:fs/promises";
-import { is_errno, is_used_up, trouble } from "../contract/errors.ts";
+import { type FileHandle, open, rm } from "node:fs/promises";
+import { trouble } from "../contract/errors.ts";
 import type { Holder, Verdict } from "../contract/receipt.ts";
 import { type Canary, type FileId, holds, type LsofAnswer, lsof, type RawHolder } from "../drivers/lsof.ts";
-import {
-  has_name_of,
-  type LookForHolders,
-  look_again,
-  look_for_holders,
-  low_half,
-  type Match,
-} from "../drivers/proc-holders.ts";
+import { type Look, type LookForHolders, look_for_holders, low_half, type Match } from "../drivers/proc-holders.ts";
 import { Together } from "./together.ts";
+import { type Found, find, unsigned_of } from "./unsigned.ts";
 
 export interface FileVerdict {
   path: string;
@@ -40,16 +34,13 @@ export interface VerifierWatch {
 /** What lsof says of some files, and of which it says less than /proc does: then nobody can tell. By the file's name. */
 export type Answer = LsofAnswer & { doubts?: ReadonlyMap<string, string> };
 
-/** A file that is there. A look through /proc is for regular files: others may be held as a directory that somebody is in. */
-interface Found {
-  id: FileId;
-  regular: boolean;
-}
-
 const NOTHING_ASKED: Answer = { ok: true, holders: [] };
 
 /** How often it is begun anew because holders went away while they were asked about. One that happens to is enough for a second look. */
 const ROUNDS = 3;
+
+/** More pids than lsof is asked about by number: their list would not fit into one argument (execve(2): 128 KB), and everybody is found as soon. */
+const TOO_MANY = 5_000;
 
 interface Ask {
   files: ReadonlyMap<string, Found>;
@@ -59,7 +50,7 @@ interface Ask {
 export class Verifier {
   watch: VerifierWatch = { lsof_ran: () => {}, looked: () => {}, judged: () => {} };
   private canary: (Canary & { handle: FileHandle }) | null = null;
-  private readonly asks = new Together((batch: readonly Ask[]) => this.find_holders(batch).catch(without_means));
+  private readonly asks = new Together((batch: readonly Ask[]) => this.find_holders(batch).catch(without_answer));
   private whose: Whose = () => "other";
 
   /** Without `look` lsof over everything decides. */
@@ -108,35 +99,50 @@ export class Verifier {
     if (!canary) return { ok: false, reason: "the supervisor is stopping" };
     const files = new Map(batch.flatMap((one) => [...one.files]));
     const family = batch.flatMap((one) => one.family);
-    const paths = [...files.keys()];
-    for (let round = 0; round < ROUNDS; round++) {
-      const named = await this.name_candidates([...files.values()], canary);
-      if (!named) return this.timed("everything", () => lsof(paths, canary));
-      const { matches, unreadable } = named;
-      const pids = [...family, ...unreadable, ...matches.map((one) => one.pid)];
-      const threads_of = matches.filter((one) => one.in_thread).map((one) => one.pid);
-      const answer = await this.timed("candidates", () => lsof(paths, canary, { among: { pids, threads_of } }));
-      if (!answer.ok) return answer;
-      const unsigned = unsigned_of(files, matches, answer.holders);
-      const doubts = doubts_of(unsigned);
-      if (doubts.size > 0 || unsigned.length === 0) return { ...answer, doubts };
-      // Somebody let go, or ended, between the look and lsof, and may have handed it on to a child that neither has seen.
+    for (let round = 1; ; round++) {
+      const answer = await this.look_and_ask(files, family, canary, round === ROUNDS);
+      // lsof answers for none when one of them is not there any more.
+      const gone = answer?.ok === false ? await not_there(files) : [];
+      for (const path of gone) files.delete(path);
+      if (gone.length > 0) round--;
+      else if (answer) return answer;
+      if (files.size === 0) return NOTHING_ASKED;
     }
-    return { ok: false, reason: `it is opened and closed again and again, by others each time (${ROUNDS} looks)` };
   }
 
-  /** Null when a look cannot tell. */
-  private async name_candidates(
-    files: readonly Found[],
+  /** Null when it must be begun anew: somebody let go, or ended, between the look and lsof, and may have handed it on to one whom neither has seen. */
+  private async look_and_ask(
+    files: ReadonlyMap<string, Found>,
+    family: readonly number[],
     canary: Canary,
-  ): Promise<{ matches: Match[]; unreadable: number[] } | null> {
-    if (!this.look || files.some((one) => !one.regular)) return null;
+    last: boolean,
+  ): Promise<Answer | null> {
+    const paths = [...files.keys()];
+    const look = await this.name_candidates([...files.values()], canary);
+    if (!look.ok) return look.restless ? look : this.timed("everything", () => lsof(paths, canary));
+    const { matches, ask_about } = look;
+    const pids = new Set([...family, ...ask_about, ...matches.map((one) => one.pid)]);
+    if (pids.size > TOO_MANY) return this.timed("everything", () => lsof(paths, canary));
+    const threads_of = matches.filter((one) => one.in_thread).map((one) => one.pid);
+    const answer = await this.timed("candidates", () =>
+      lsof(paths, canary, { among: { pids: [...pids], threads_of } }),
+    );
+    if (!answer.ok) return answer;
+    const { doubts, restless } = await unsigned_of(files, matches, answer.holders);
+    if (restless.size > 0 && !last) return null;
+    for (const path of restless)
+      doubts.set(path, `it is opened and closed again and again, by others each time (${ROUNDS} looks)`);
+    return { ...answer, doubts };
+  }
+
+  private async name_candidates(files: readonly Found[], canary: Canary): Promise<Look> {
+    if (!this.look || files.some((one) => !one.regular)) return { ok: false, reason: "there is no look" };
     const began = performance.now();
     const look = await this.look([canary.id, ...files.map((one) => one.id)]);
-    const sees_us = (one: Match) => one.pid === canary.pid && one.inode === low_half(canary.id.inode);
+    const sees_us = (one: Match) => one.pid === canary.pid && low_half(one.inode) === low_half(canary.id.inode);
     const ok = look.ok && look.matches.some(sees_us);
     this.watch.looked(performance.now() - began, ok);
-    return ok ? look : null;
+    return look.ok && !ok ? { ok: false, reason: "it does not see what is open" } : look;
   }
 
   private async timed(scope: "candidates" | "everything", run: () => Promise<LsofAnswer>): Promise<LsofAnswer> {
@@ -147,42 +153,14 @@ export class Verifier {
   }
 }
 
-/** Nobody could be looked at: that is no verdict. */
-function without_means(error: unknown): Answer {
-  if (is_used_up(error)) return { ok: false, reason: trouble(error) };
-  throw error;
-}
+/** Whatever goes wrong is no verdict. */
+const without_answer = (error: unknown): Answer => ({ ok: false, reason: trouble(error) });
 
-interface Unsigned {
-  path: string;
-  match: Match;
-}
-
-/** What /proc showed by the file's own name at somebody whom lsof does not name. Others with the same number are other files. */
-function unsigned_of(
-  files: ReadonlyMap<string, Found>,
-  matches: readonly Match[],
-  holders: readonly RawHolder[],
-): Unsigned[] {
-  return [...files].flatMap(([path, { id }]) =>
-    matches
-      .filter((match) => match.inode === low_half(id.inode) && has_name_of(match, path))
-      .filter((match) => !holders.some((one) => one.pid === match.pid && holds(one, id)))
-      .map((match) => ({ path, match })),
-  );
-}
-
-/** Of those, what is still to be seen when it is looked again: reasons by path. */
-function doubts_of(unsigned: readonly Unsigned[]): Map<string, string> {
-  const still = new Set(look_again(unsigned.map((one) => one.match)));
-  return new Map(
-    unsigned
-      .filter((one) => still.has(one.match))
-      .map(({ path, match }) => [
-        path,
-        `/proc shows it open or mapped in process ${match.pid}, which lsof does not name`,
-      ]),
-  );
+/** Of these files, those that went away since they were found. */
+async function not_there(files: ReadonlyMap<string, Found>): Promise<string[]> {
+  const paths = [...files.keys()];
+  const found = await Promise.all(paths.map(find));
+  return paths.filter((_, index) => !found[index]);
 }
 
 /** Pure: one file, one answer. */
@@ -204,14 +182,4 @@ export function judge(path: string, id: FileId | null, answer: Answer, whose: Wh
 
 function with_owner({ device: _device, inode: _inode, ...holder }: RawHolder, whose: Whose): Holder {
   return { ...holder, whose: whose(holder.pid) };
-}
-
-async function find(path: string): Promise<Found | null> {
-  try {
-    const facts = await stat(path, { bigint: true });
-    return { id: { device: facts.dev, inode: facts.ino }, regular: facts.isFile() };
-  } catch (error) {
-    if (is_errno(error, "ENOENT")) return null;
-    throw error;
-  }
 }

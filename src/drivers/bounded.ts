@@ -23,6 +23,8 @@ export interface Bounds {
   max_bytes: number;
   /** As of nice(1); as urgent as the caller without. */
   nice?: number | undefined;
+  /** Ends it before its deadline, as one that is late. */
+  signal?: AbortSignal | undefined;
 }
 
 /** Never rejects for want of descriptors, processes or memory: that is a failure in words. */
@@ -40,7 +42,7 @@ const no_answer = (failure: string): Bounded => ({ stdout: "", stderr: "", exit_
 async function run(
   program: string,
   args: readonly string[],
-  { deadline_ms, max_bytes, nice }: Bounds,
+  { deadline_ms, max_bytes, nice, signal }: Bounds,
 ): Promise<Bounded> {
   const { child } = await start_program(program, args, {
     reject: false,
@@ -63,23 +65,35 @@ async function run(
     throw error;
   }
   if (leader && nice !== undefined) make_nice(leader.pid, nice);
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<"late">((resolve) => {
-    timer = setTimeout(() => resolve("late"), deadline_ms);
-  });
+  const given_up = new AbortController();
+  const late = give_up(deadline_ms, given_up.signal, signal);
   const result = await Promise.race([child, late]);
-  clearTimeout(timer);
-  if (result === "late") {
+  given_up.abort();
+  if (result === "late" || result === "stopped") {
     child.stdout?.destroy();
     child.stderr?.destroy();
     // Itself at any rate, also where nobody else can be looked for: it is our child and not reaped.
     child.kill("SIGKILL");
     end_group(leader);
-    return no_answer(`${program} did not answer in ${deadline_ms} ms`);
+    return no_answer(
+      result === "late"
+        ? `${program} did not answer in ${deadline_ms} ms`
+        : `the supervisor is stopping; ${program} was ended`,
+    );
   }
   const failure = why_no_answer(program, result);
   if (failure) end_group(leader);
   return { stdout: String(result.stdout), stderr: String(result.stderr), exit_code: result.exitCode ?? null, failure };
+}
+
+/** Resolves at the deadline, or when it is stopped; never once it is `over`. */
+function give_up(deadline_ms: number, over: AbortSignal, stop: AbortSignal | undefined): Promise<"late" | "stopped"> {
+  return new Promise((resolve) => {
+    const timer = setTimeout(() => resolve("late"), deadline_ms);
+    over.addEventListener("abort", () => clearTimeout(timer), { once: true });
+    if (stop?.aborted) resolve("stopped");
+    stop?.addEventListener("abort", () => resolve("stopped"), { once: true, signal: over });
+  });
 }
 
 function make_nice(pid: number, nice: number): void {

@@ -2,6 +2,7 @@
  * lsof: who holds which file open. Run by the daemon. An lsof that is missing, slow, garbled or cut short, or that does not find what is
  * known to be open, gives no answer at all: "I can't tell" is never "gone".
  */
+import { dirname } from "node:path";
 import { is_used_up, trouble } from "../contract/errors.ts";
 import type { Holder } from "../contract/receipt.ts";
 import { run_bounded } from "./bounded.ts";
@@ -48,21 +49,44 @@ export async function lsof(
   canary: Canary,
   { among, ...options }: LsofOptions = {},
 ): Promise<LsofAnswer> {
-  const asked = [canary.path, ...files];
-  const ask = (limits: string[]) => answer_of(() => [...limits, ...exempt(asked), "--", ...asked], canary, options);
-  if (!among) return ask([]);
-  const only = (pids: readonly number[]) => ["-a", "-p", [...new Set([canary.pid, ...pids])].join(",")];
-  // With -K and -a lsof looks at threads alone (seen with 4.95), so that they are asked for beside the processes.
-  const answers = await Promise.all([
-    ask(only(among.pids)),
-    ...(among.threads_of.length > 0 ? [ask(["-K", ...only(among.threads_of)])] : []),
-  ]);
   const holders: RawHolder[] = [];
-  for (const answer of answers) {
-    if (!answer.ok) return answer;
-    holders.push(...answer.holders);
+  for (const some of portions(files)) {
+    const asked = [canary.path, ...some];
+    const ask = (limits: string[]) => answer_of(() => [...limits, ...exempt(asked), "--", ...asked], canary, options);
+    // With -K and -a lsof looks at threads alone (seen with 4.95), so that they are asked for beside the processes.
+    const answers = among
+      ? await Promise.all([
+          ask(only([canary.pid, ...among.pids])),
+          ...(among.threads_of.length > 0 ? [ask(["-K", ...only([canary.pid, ...among.threads_of])])] : []),
+        ])
+      : [await ask([])];
+    for (const answer of answers) {
+      if (!answer.ok) return answer;
+      holders.push(...answer.holders);
+    }
   }
-  return { ok: true, holders: once_each(holders) };
+  return { ok: true, holders: among ? once_each(holders) : holders };
+}
+
+const only = (pids: readonly number[]) => ["-a", "-p", [...new Set(pids)].join(",")];
+
+/** All arguments and the environment together may have 2 MB (execve(2), with the usual limit of the stack). A quarter leaves room for the rest. */
+const PORTION_BYTES = 512 * 1024;
+
+/** Files in their order, so many at a time as one command line can name. At least one portion, if an empty one. */
+function portions(files: readonly string[]): string[][] {
+  const all: string[][] = [[]];
+  let bytes = 0;
+  for (const file of files) {
+    // Each is followed by a zero, and pointed to.
+    bytes += Buffer.byteLength(file) + 9;
+    if (bytes > PORTION_BYTES) {
+      all.push([]);
+      bytes = Buffer.byteLength(file) + 9;
+    }
+    all.at(-1)?.push(file);
+  }
+  return all;
 }
 
 /**
@@ -72,10 +96,10 @@ export async function lsof(
 export async function lsof_removed(
   files: readonly string[],
   canary: Canary,
-  options: Omit<LsofOptions, "among"> = {},
+  options: Omit<LsofOptions, "among"> & { signal?: AbortSignal } = {},
 ): Promise<LsofAnswer> {
   // `+L1`: descriptors of files without a name; `DEL`: mappings of such.
-  const question = () => ["+L1", "-d", "DEL", ...exempt([canary.path, ...files])];
+  const question = () => ["+L1", "-d", "DEL", ...exempt([canary.path, ...new Set(files.map(dirname))])];
   return answer_of(question, canary, { ...options, nice: LOWEST });
 }
 
@@ -93,7 +117,12 @@ function once_each(holders: readonly RawHolder[]): RawHolder[] {
 async function answer_of(
   ask: () => readonly string[],
   canary: Canary,
-  { deadline_ms = DEADLINE_MS, program = "lsof", nice }: Omit<LsofOptions, "among"> & { nice?: number },
+  {
+    deadline_ms = DEADLINE_MS,
+    program = "lsof",
+    nice,
+    signal,
+  }: Omit<LsofOptions, "among"> & { nice?: number; signal?: AbortSignal },
 ): Promise<LsofAnswer> {
   let question: readonly string[];
   try {
@@ -106,6 +135,7 @@ async function answer_of(
     deadline_ms,
     max_bytes: ANSWER_LIMIT_BYTES,
     nice,
+    signal,
   });
   if (result.failure) return { ok: false, reason: result.failure };
   // With -w there are no warnings: whatever it says on stderr is that something went wrong.

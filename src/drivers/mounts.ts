@@ -2,6 +2,8 @@
 import { readFileSync } from "node:fs";
 
 export interface Mount {
+  /** As in proc_pid_fdinfo(5). */
+  id: string;
   point: string;
   /** `major:minor`, equal for every mount of one file system. */
   device: string;
@@ -16,7 +18,7 @@ export function list_mounts(): Mount[] {
   return parse_mountinfo(readFileSync("/proc/self/mountinfo", "utf8"));
 }
 
-/** Fields 3, 5 and the first after the separator; space, tab, newline and backslash stand there as octal escapes. */
+/** Fields 1, 3, 5 and the first after the separator; space, tab, newline and backslash stand there as octal escapes. */
 export function parse_mountinfo(text: string): Mount[] {
   const mounts: Mount[] = [];
   for (const line of text.split("\n")) {
@@ -26,7 +28,7 @@ export function parse_mountinfo(text: string): Mount[] {
     const point = (fields[4] as string).replace(/\\([0-7]{3})/g, (_all, octal) =>
       String.fromCharCode(Number.parseInt(octal, 8)),
     );
-    mounts.push({ point, device: fields[2] as string, type: fields[separator + 1] as string });
+    mounts.push({ id: fields[0] as string, point, device: fields[2] as string, type: fields[separator + 1] as string });
   }
   return mounts;
 }

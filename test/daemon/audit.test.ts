@@ -5,6 +5,7 @@ import { afterAll, beforeAll, expect, onTestFinished, test } from "vitest";
 import { Audit, type AuditResult, disputes_of } from "../../src/daemon/audit.ts";
 import { type FileVerdict, Verifier } from "../../src/daemon/verifier.ts";
 import { hold, holders_directory, KINDS, let_go, remove_directory } from "../support/holders.ts";
+import { processes_marked } from "../support/supervisor.ts";
 
 let dir: string;
 beforeAll(async () => {
@@ -93,16 +94,67 @@ test("a file that is still there may be opened by anybody", async () => {
 test("an inode number that another file has by now is nobody's fault", () => {
   const id = { device: 7n, inode: 42n };
   const due = [{ path: "/w/trash/a_stream.jsonl", id, agent_id: "a" }];
-  const by = (path: string, device: bigint | null = 7n) =>
+  const by = (path: string, device: bigint | null = 7n, fd = "3") =>
     disputes_of(due, {
       ok: true,
-      holders: [{ pid: 9, command: "x", user: "u", fd: "3", access: "read", path, device, inode: 42n }],
+      holders: [{ pid: 9, command: "x", user: "u", fd, access: "read", path, device, inode: 42n }],
     });
   expect(by("/tmp/another (deleted)")).toEqual([]);
   expect(by("/w/trash/a_stream.jsonl (deleted)", 8n)).toEqual([]);
   expect(by("/w/trash/a_stream.jsonl (deleted)")).toMatchObject([{ pid: 9 }]);
+  // Of a mapping the kernel's own number, which stat may not show.
+  expect(by("/w/trash/a_stream.jsonl", 8n, "DEL")).toMatchObject([{ pid: 9 }]);
   // As another mount namespace, or a mapping, has it.
   expect(by("/elsewhere/a_stream.jsonl", null)).toMatchObject([{ pid: 9 }]);
+});
+
+/** Runs `work` with an lsof that is a shell script; `$REAL` runs the real one. */
+async function with_lsof(script: string, work: (place: string) => Promise<void>): Promise<void> {
+  const place = await mkdtemp(join(tmpdir(), "sv-fake-lsof-"));
+  const { PATH } = process.env;
+  const text = `#!/bin/sh\nexport TEST_MARK=${place}\nREAL() { PATH='${PATH}' lsof "$@"; }\n${script.replaceAll("PLACE", place)}\n`;
+  await writeFile(join(place, "lsof"), text, { mode: 0o755 });
+  process.env.PATH = `${place}:${PATH}`;
+  try {
+    await work(place);
+  } finally {
+    process.env.PATH = PATH;
+    await rm(place, { recursive: true });
+  }
+}
+
+test("somebody who was found is not forgotten because the second look at him fails: the next audit tells of him", async () => {
+  const { audit } = await new_audit();
+  const verdict = await cleared();
+  const holder = await hold(dir, "open", verdict.path);
+  await rm(verdict.path);
+  audit.note([verdict], null);
+  const once = 'if mkdir PLACE/once 2>/dev/null; then REAL "$@"; else echo no memory >&2; exit 1; fi';
+  await with_lsof(once, async () => {
+    expect(await audit.run()).toMatchObject({
+      verdicts: 1,
+      disputes: [],
+      failure: expect.stringContaining("no memory"),
+    });
+  });
+  expect(await audit.run()).toMatchObject({ verdicts: 1, disputes: [{ pid: holder.pid }], failure: null });
+});
+
+test("an audit does not keep the supervisor from stopping: its lsof is ended", async () => {
+  const halted = new AbortController();
+  const audit = new Audit(() => undefined, halted.signal);
+  await audit.open(join(dir, `audit-${count++}`));
+  const verdict = await cleared();
+  await rm(verdict.path);
+  audit.note([verdict], null);
+  await with_lsof("mkfifo PLACE/fifo; cat PLACE/fifo", async (place) => {
+    const result = audit.run();
+    await expect.poll(() => processes_marked(place).length, { timeout: 10_000 }).toBeGreaterThan(0);
+    halted.abort();
+    await audit.close();
+    expect(await result).toMatchObject({ disputes: [], failure: "the supervisor is stopping; lsof was ended" });
+    await expect.poll(() => processes_marked(place), { timeout: 10_000 }).toEqual([]);
+  });
 });
 
 test("verdicts that lsof could not look over wait for the next audit", async () => {

@@ -2,7 +2,7 @@
 import { existsSync } from "node:fs";
 import { afterEach, expect, onTestFinished, test } from "vitest";
 import type { MetricsAnswer } from "../../src/contract/metrics.ts";
-import { type LookForHolders, low_half } from "../../src/drivers/proc-holders.ts";
+import type { LookForHolders } from "../../src/drivers/proc-holders.ts";
 import { hold, holders_directory, let_go, remove_directory } from "../support/holders.ts";
 import { type InProcess, start_in_process } from "../support/in-process.ts";
 import { fixture, TestSupervisor } from "../support/supervisor.ts";
@@ -52,8 +52,10 @@ test.each([
 test("a verdict that was wrong is found by the next sweep, counted and told; then lsof over everything decides", async () => {
   const blind: LookForHolders = async ([canary]) => ({
     ok: true,
-    matches: [{ pid: process.pid, inode: low_half(canary?.inode ?? 0n), path: "canary", in_thread: false }],
-    unreadable: [],
+    matches: [
+      { pid: process.pid, inode: canary?.inode ?? 0n, device: null, path: "canary", mapped: false, in_thread: false },
+    ],
+    ask_about: [],
   });
   own = await start_in_process({}, undefined, { look_for_holders: blind });
   const { client } = own;

@@ -14,7 +14,8 @@ const SOURCE = fileURLToPath(new URL("../fixtures/holders/holder.c", import.meta
 
 /** A descriptor (to read and write, to write, or of a path alone), a mapping without a descriptor, a thread whose leader ended. */
 export const KINDS = ["open", "write", "path", "map", "thread"] as const;
-export type Kind = (typeof KINDS)[number] | "hop";
+/** Besides: handed on all the time, in a thread's own table, and with as many descriptors as may be. */
+export type Kind = (typeof KINDS)[number] | "hop" | "own-table" | "many";
 
 /** A directory of the test's own with the holder program, compiled; removed by the test. */
 export async function holders_directory(): Promise<string> {
@@ -37,6 +38,12 @@ export async function hold_by_running(file: string): Promise<ChildProcess> {
   // It answers: it is that program by now.
   child.stdin?.write("ready\n");
   return ready(child);
+}
+
+/** Holds `file` by having been started from it alone: no part of it is mapped any more, as with a packed program. */
+export async function hold_by_having_run(dir: string, file: string): Promise<ChildProcess> {
+  await copyFile(join(dir, "holder"), file);
+  return ready(spawn(file, ["unmapped", file], { stdio: ["ignore", "pipe", "inherit"] }));
 }
 
 /** Holds `file` in a mount namespace of its own, in which its directory has another name. Needs root. */
