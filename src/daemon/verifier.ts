@@ -4,7 +4,7 @@
  * proves each look and each answer. Where /proc cannot tell, or once it was found wrong, lsof over everything decides.
  */
 import { type FileHandle, open, rm } from "node:fs/promises";
-import { trouble } from "../contract/errors.ts";
+import { is_used_up, trouble } from "../contract/errors.ts";
 import type { Holder, Verdict } from "../contract/receipt.ts";
 import { type Canary, type FileId, holds, type LsofAnswer, lsof, type RawHolder } from "../drivers/lsof.ts";
 import { type Look, type LookForHolders, look_for_holders, low_half, type Match } from "../drivers/proc-holders.ts";

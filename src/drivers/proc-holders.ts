@@ -36,7 +36,7 @@ export type LookForHolders = (ids: readonly FileId[]) => Promise<Look>;
 /** How long the daemon's event loop is kept at a time, in ms: about what one request costs. */
 const SLICE_MS = 4;
 /** How often it is looked for processes that appeared meanwhile. A round of a few new ones takes about 1 ms, and one in which none of them ended is the last. */
-const ROUNDS = 20;
+const ROUNDS = 50;
 /** How long one process's mappings are waited for: a table of 60,000 takes 60 ms. Far below lsof's own deadline, which may be waited for after. In ms. */
 const PATIENCE_MS = 3_000;
 
@@ -59,10 +59,10 @@ export function make_look(read_mappings: ReadMappings = patient_read): LookForHo
 /** Rejects when the mappings do not come; until they do, whoever comes next is told so at once, so that one thread of the pool hangs at most. */
 export function patiently(read_mappings: ReadMappings, patience_ms = PATIENCE_MS): ReadMappings {
   let hangs: string | null = null;
-  return async (place) => {
+  return async (place, at_once) => {
     const no_answer = (whose: string) => new Error(`the mappings of process ${whose} do not come`);
     if (hangs !== null) throw no_answer(hangs);
-    const reading = read_mappings(place);
+    const reading = read_mappings(place, at_once);
     let timer: NodeJS.Timeout | undefined;
     const late = new Promise<never>((_resolve, reject) => {
       timer = setTimeout(() => {
@@ -96,7 +96,7 @@ async function look_at_all(ids: readonly FileId[], read_mappings: ReadMappings):
       if (!is_pid(name) || seen.has(name)) continue;
       seen.add(name);
       const pid = Number(name);
-      const found = await look_at(pid, wanted, pause, read_mappings);
+      const found = await look_at(pid, wanted, pause, read_mappings, round > 0);
       look.matches.push(...found.matches);
       if (found.state === "unreadable" || found.runs_unmapped) look.ask_about.push(pid);
       vanished ||= found.state === "vanished";

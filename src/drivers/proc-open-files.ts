@@ -56,18 +56,19 @@ export function low_half(inode: bigint): number {
   return Number(inode & 0xffff_ffffn);
 }
 
-/** `wanted`: low halves. */
+/** `wanted`: low halves. `at_once`: it has just begun, and may soon have ended. */
 export async function look_at(
   pid: number,
   wanted: ReadonlySet<number>,
   pause: Pause,
   read_mappings: ReadMappings,
+  at_once = false,
 ): Promise<OpenFiles> {
   const found: OpenFiles = { matches: [], state: "whole", runs_unmapped: false };
   const look = { pid, wanted, pause, matches: found.matches };
   try {
     const open = await look_at_descriptors(`${pid}`, look);
-    const text = await unless_gone(() => read_mappings(`${pid}`));
+    const text = await unless_gone(() => read_mappings(`${pid}`, at_once));
     const mapped = text !== null && text.length > 0;
     if (mapped) {
       look_at_mappings(text, look);
@@ -108,7 +109,7 @@ async function look_at_threads(
     if (mapped && (await unless_gone(() => length_of_table(place))) === open) continue;
     await unless_gone(() => look_at_descriptors(place, look, true));
     if (seen) continue;
-    const text = await unless_gone(() => read_mappings(place));
+    const text = await unless_gone(() => read_mappings(place, false));
     if (text === null || text.length === 0) continue;
     look_at_mappings(text, look, true);
     seen = true;
@@ -198,20 +199,23 @@ export function read_fdinfo(place: string, name: string): { inode: bigint; mount
   return found && { mount: found[1] as string, inode: BigInt(found[2] as string) };
 }
 
-/** The whole of a `maps` file; empty for who has no memory. */
-export type ReadMappings = (place: string) => Promise<Buffer>;
+/** The whole of a `maps` file; empty for who has no memory. `at_once`: without a turn of the pool, which a process of a millisecond does not outlive. */
+export type ReadMappings = (place: string, at_once: boolean) => Promise<Buffer>;
 const read_some = promisify(read);
 
 /** Lent to one read at a time. Grows to the longest table there is. */
 let spare: Buffer | null = null;
 
 /** The first read has to get the lock, and so is the pool's; each later one, of a page, costs a tenth when it is made here. */
-export const read_mappings_of: ReadMappings = async (place) => {
+export const read_mappings_of: ReadMappings = async (place, at_once) => {
   const file = openSync(`/proc/${place}/maps`, "r");
   let text = spare ?? Buffer.allocUnsafe(256 * 1024);
   spare = null;
   try {
-    for (let end = (await read_some(file, text, 0, text.length, null)).bytesRead; ; ) {
+    const first = at_once
+      ? readSync(file, text, 0, text.length, null)
+      : (await read_some(file, text, 0, text.length, null)).bytesRead;
+    for (let end = first; ; ) {
       const got = end === 0 ? 0 : readSync(file, text, end, text.length - end, null);
       if (got === 0) return Buffer.from(text.subarray(0, end));
       end += got;
