@@ -4,6 +4,7 @@ import { createHash } from "node:crypto";
 import { chmodSync, existsSync, mkdtempSync, readFileSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { headers_beside } from "./headers.mjs";
 import { ROOT, SetupError, say, tried } from "./run.mjs";
 
 const STAMP = join(ROOT, "node_modules/.setup-stamp");
@@ -20,7 +21,7 @@ export const packages = {
     say("installing packages (npm ci)…");
     // Dev and optional ones are named, because NODE_ENV=production or a user's config may leave them out, and esbuild
     // is both. The log level too: under `npm --silent test` npm would inherit silence and fail without a word.
-    const failure = await tried("npm", ["ci", "--include=dev", "--include=optional", "--loglevel=warn"]);
+    const failure = await tried("npm", ["ci", "--include=dev", "--include=optional", "--loglevel=warn"], nodedir());
     if (failure) {
       const path = join(mkdtempSync(join(tmpdir(), "supervisor-setup-")), "npm.log");
       writeFileSync(path, failure.output);
@@ -36,14 +37,21 @@ export const packages = {
   },
 };
 
+/** Where node-gyp finds Node's headers without a network. What the user says counts. */
+function nodedir() {
+  const ours = process.env.npm_config_nodedir ? null : headers_beside(process.execPath, process.versions.node);
+  return ours === null ? {} : { npm_config_nodedir: ours };
+}
+
 /** A failed `npm ci` in one sentence, which says what to do. node-pty is the only package that is compiled. */
 function what_to_do({ failure, output }) {
   const said = output.toString("utf8");
   const begin = `npm ci failed (${failure})`;
   if (/node-gyp|gyp ERR/.test(said)) {
-    const why = /FetchError|ENOTFOUND|ECONNREFUSED|EAI_AGAIN|ETIMEDOUT|ECONNRESET|headers|nodedir/.test(said)
-      ? "node-gyp needs Node's headers: it fetches them from the network, or takes them from where npm_config_nodedir says (a directory that has include/node)"
-      : "it needs a C++ compiler, make and python3";
+    const why =
+      /FetchError|ENOTFOUND|ECONNREFUSED|EAI_AGAIN|ETIMEDOUT|ECONNRESET|headers|nodedir|network connectivity/.test(said)
+        ? "node-gyp needs Node's headers: it fetches them from the network, or takes them from where npm_config_nodedir says (a directory that has include/node)"
+        : "it needs a C++ compiler, make and python3";
     return `${begin}: node-pty could not be compiled; ${why}`;
   }
   if (/ENOTFOUND|ECONNREFUSED|EAI_AGAIN|ETIMEDOUT|ECONNRESET|ENOTCACHED/.test(said))

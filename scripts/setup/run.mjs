@@ -41,11 +41,16 @@ export async function run(command, args) {
   throw new SetupError(`\`${[command, ...args].join(" ")}\` failed (${failed.failure})`);
 }
 
-/** Runs a command to its end: null when it did well, else what it was and all that it said. */
-export async function tried(command, args) {
+/** Runs a command to its end, with `env` besides our own: null when it did well, else what it was and all that it said. */
+export async function tried(command, args, env = {}) {
   interrupted.throwIfAborted();
   // In a process group of its own, so that npm's compilers end with npm, and Ctrl-C reaches each of them once.
-  const child = spawn(command, args, { cwd: ROOT, stdio: ["ignore", "pipe", "pipe"], detached: true });
+  const child = spawn(command, args, {
+    cwd: ROOT,
+    env: { ...process.env, ...env },
+    stdio: ["ignore", "pipe", "pipe"],
+    detached: true,
+  });
   if (child.pid !== undefined) announce(child.pid);
   const { failure, output } = await finished(child);
   interrupted.throwIfAborted();

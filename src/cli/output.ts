@@ -2,6 +2,7 @@
 import { styleText } from "node:util";
 import Table from "cli-table3";
 import pretty_bytes from "pretty-bytes";
+import { NEVER_RAN } from "../contract/never-ran.ts";
 import { one_line, printable, printable_json } from "../contract/printable.ts";
 import type { Receipt } from "../contract/receipt.ts";
 
@@ -51,18 +52,21 @@ function table(head: string[], rows: string[][]): string {
     style: { "padding-left": 0, "padding-right": 0, head: [], border: [] },
   });
   drawn.push(...rows.map((row) => row.map(one_line)));
-  return drawn.toString();
+  // The last column needs no filling: it would wrap on a terminal that is narrower than the widest row.
+  return drawn.toString().replace(/ +$/gm, "");
 }
 
 /** A receipt as a person reads it. */
 export function receipt_text(receipt: Receipt): string {
   const { cleanup, exit } = receipt;
-  const how = exit.signal ? `by ${exit.signal}` : exit.code === null ? "nobody saw how" : `exit code ${exit.code}`;
+  const never_ran = receipt.notes.includes(NEVER_RAN);
+  const unseen = never_ran ? "it never ran" : "nobody saw how";
+  const how = exit.signal ? `by ${exit.signal}` : exit.code === null ? unseen : `exit code ${exit.code}`;
   const lines = [
     `${one_line(receipt.agent_id)}  ${receipt.status} (${one_line(how)}): ${one_line(receipt.reason)}`,
     ...outcome_lines(receipt),
     `  processes  ${cleanup.processes_ended.length} ended${cleanup.survivors.length > 0 ? `, SURVIVORS: ${cleanup.survivors.map((one) => `${one_line(one.command)} (${one.pid})`).join(", ")}` : ", none left"}`,
-    `  session    ${receipt.session_killed ? "gone" : "not ended by us"}`,
+    `  session    ${receipt.session_killed ? "gone" : never_ran ? "none" : "not ended by us"}`,
     `  output     ${cleanup.bytes_logged} bytes logged of ${cleanup.bytes_read} read`,
     `  handles    ${cleanup.handles}`,
     `  files      ${

@@ -2,6 +2,7 @@
 import { constants } from "node:os";
 import { InvalidArgumentError } from "commander";
 import type { Receipt } from "../contract/receipt.ts";
+import { MIN_LOG_MAX_BYTES } from "../contract/segments.ts";
 
 export function whole_number(value: string): number {
   if (!/^\d{1,12}$/.test(value)) throw new InvalidArgumentError("it must be a whole number.");
@@ -20,6 +21,13 @@ export function size(value: string): number {
   if (number === undefined) throw new InvalidArgumentError("it must be a size, such as 512M or 2G.");
   const power = unit ? "KMGT".indexOf(unit.toUpperCase()) + 1 : 0;
   return Math.floor(Number(number) * 1024 ** power);
+}
+
+/** How large one log file may grow. */
+export function log_size(value: string): number {
+  const bytes = size(value);
+  if (bytes < MIN_LOG_MAX_BYTES) throw new InvalidArgumentError(`it must be ${MIN_LOG_MAX_BYTES} bytes or more.`);
+  return bytes;
 }
 
 /** A number that may have a fraction. */

@@ -105,6 +105,21 @@ test("who waits is started by priority, equals in their order, also by the next 
   expect(presence(file).order).toEqual([3, 4, 0, 2].map((index) => agents[index]?.id));
 }, 60_000);
 
+test("who waits in the queue is said to: by its status, by its log, and, when it is cancelled there, by its receipt", async () => {
+  await boot({ max_concurrent: 1 });
+  await idler();
+  const { id } = await idler();
+  const shown = await supervisor.cli(["status", id]);
+  expect(shown.stdout).toMatch(/\n {2}waits since .*\n {2}contained {2}from its start on\n/);
+  expect(await supervisor.cli(["logs", id])).toMatchObject({
+    code: 4,
+    stderr: `supervisor: ${id} has printed nothing yet: it waits in the queue ('supervisor status ${id}' says for what)\n`,
+  });
+  expect((await supervisor.cli(["kill", id])).stdout).toMatch(
+    /terminated \(it never ran\): .*(\n.*)*\n {2}session {4}none\n/,
+  );
+}, 60_000);
+
 test("a deploy that does not want to wait is refused, and 'deploy --wait' waits from the queue to the end", async () => {
   await boot({ max_concurrent: 1 });
   const first = await idler();

@@ -97,7 +97,7 @@ async function show_files(client: Client, workspace: string): Promise<void> {
       there.map((file) => [
         file.verdict,
         file.path.split("/").at(-1) ?? "",
-        file.holders.map((one) => `${one.command} (${one.pid})`).join(", "),
+        file.reason ?? file.holders.map((one) => `${one.command} (${one.pid})`).join(", "),
       ]),
     );
   const all = await readdir(workspace, { recursive: true, withFileTypes: true });

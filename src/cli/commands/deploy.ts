@@ -5,12 +5,12 @@ import { text as read_stream } from "node:stream/consumers";
 import { type Command, Option } from "commander";
 import { CHOICES } from "../../client/table.ts";
 import { callers_environment, type Environment } from "../../config.ts";
-import { message_of, SupervisorError } from "../../contract/errors.ts";
+import { is_errno, message_of, SupervisorError } from "../../contract/errors.ts";
 import type { CallRequest } from "../../contract/operations.ts";
 import { one_line } from "../../contract/printable.ts";
 import type { Context } from "../context.ts";
 import { print, print_json, receipt_text } from "../output.ts";
-import { agent_exit_code, decimal, integer, size, whole_number } from "../values.ts";
+import { agent_exit_code, decimal, integer, log_size, size, whole_number } from "../values.ts";
 
 interface Options {
   task?: string;
@@ -69,7 +69,7 @@ export function deploy_command(program: Command, context: Context): void {
         "what becomes of its files when it ends by itself (default: archive, or the profile's)",
       ).choices(CHOICES.cleanup_policy),
     )
-    .option("--log-max <size>", "at most so much in one log file, such as 100M (default: the config's)", size)
+    .option("--log-max <size>", "at most so much in one log file, such as 100M (default: the config's)", log_size)
     .addOption(
       new Option(
         "--log-full <what>",
@@ -146,7 +146,8 @@ async function read_text(path: string, option: string): Promise<string> {
   try {
     return await readFile(path, "utf8");
   } catch (error) {
-    throw new SupervisorError("invalid_request", `${option}: ${message_of(error)}`);
+    const why = is_errno(error, "ENOENT") ? `there is no file ${path}` : message_of(error);
+    throw new SupervisorError("invalid_request", `${option}: ${why}`);
   }
 }
 

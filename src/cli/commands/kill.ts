@@ -41,7 +41,7 @@ interface Options {
 function tell_of_children(id: string, left: string[]): void {
   const who = `${left.slice(0, 3).join(", ")}${left.length > 3 ? " and others" : ""}`;
   process.stderr.write(
-    `${one_line(`${left.length} ${left.length === 1 ? "agent" : "agents"} that ${id} deployed go on (${who}); 'supervisor kill --tree ${id}' ends them`)}\n`,
+    `${one_line(`${left.length === 1 ? `1 agent that ${id} deployed goes on` : `${left.length} agents that ${id} deployed go on`} (${who}); 'supervisor kill --tree ${id}' ends ${left.length === 1 ? "it" : "them"}`)}\n`,
   );
 }
 

@@ -1,9 +1,8 @@
 /** `supervisor set`: changes what an agent may use while it runs. */
-import { type Command, InvalidArgumentError } from "commander";
-import { MIN_LOG_MAX_BYTES } from "../../contract/segments.ts";
+import type { Command } from "commander";
 import type { Context } from "../context.ts";
 import { print_json } from "../output.ts";
-import { size } from "../values.ts";
+import { log_size } from "../values.ts";
 
 export function set_command(program: Command, context: Context): void {
   program
@@ -12,7 +11,7 @@ export function set_command(program: Command, context: Context): void {
     .argument("<agent>")
     .requiredOption("--log-max <size>", "at most so much in one log file, such as 100M, or none", (value) =>
       // Not null: commander takes that for a value that is missing.
-      value === "none" ? value : at_least(size(value)),
+      value === "none" ? value : log_size(value),
     )
     .action(async (id: string, options: { logMax: number | "none" }) => {
       const answer = await (await context.client()).call("set_log_limit", {
@@ -21,9 +20,4 @@ export function set_command(program: Command, context: Context): void {
       });
       if (context.json()) print_json(answer);
     });
-}
-
-function at_least(bytes: number): number {
-  if (bytes < MIN_LOG_MAX_BYTES) throw new InvalidArgumentError(`it must be ${MIN_LOG_MAX_BYTES} bytes or more.`);
-  return bytes;
 }

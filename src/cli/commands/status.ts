@@ -42,17 +42,23 @@ function status_text(agent: Answer<"get_agent">): string {
       : [
           `  QUEUED     place ${agent.queue_position}, priority ${agent.queue?.priority}: ${one_line(agent.queue_reason)}`,
         ]),
-    `  started    ${one_line(agent.started_at)}${agent.ended_at ? `, ended ${one_line(agent.ended_at)}` : ""}`,
+    `  ${agent.status === "queued" ? "waits since" : "started   "} ${one_line(agent.started_at)}${agent.ended_at ? `, ended ${one_line(agent.ended_at)}` : ""}`,
     ...(agent.stalled ? [`  stalled    ${one_line(agent.stalled)}`] : []),
     ...(agent.ending && !agent.receipt
       ? [`  ending     step ${agent.ending.step}: ${one_line(agent.ending.reason)}`]
       : []),
-    `  contained  by ${agent.containment === "cgroup" ? "control group" : "cookie, session, group and tree"}${limits_text(agent)}`,
+    `  contained  ${containment_text(agent)}${limits_text(agent)}`,
     ...(agent.usage ? [`  uses       ${usage_text(agent.usage)}`] : []),
-    `  progress   ${agent.progress} % ${one_line(agent.message)}`,
+    `  progress   ${agent.progress} % ${one_line(agent.message)}`.trimEnd(),
     ...Object.entries(agent.tracked_files).map(([role, path]) => `  ${one_line(role).padEnd(14)} ${one_line(path)}`),
   ];
   return lines.join("\n") + (agent.receipt ? `\nreceipt\n${receipt_text(agent.receipt)}` : "");
+}
+
+/** How its processes are kept together; of an agent that waits in the queue nobody knows that yet. */
+function containment_text({ status, containment }: AgentRecord): string {
+  if (status === "queued") return "from its start on";
+  return containment === "cgroup" ? "by control group" : "by cookie, session, group and tree";
 }
 
 function limits_text({ limits }: AgentRecord): string {

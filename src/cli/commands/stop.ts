@@ -3,6 +3,9 @@ import type { Command } from "commander";
 import type { Context } from "../context.ts";
 import { print, print_json } from "../output.ts";
 
+const goes_on = (agents: number) =>
+  agents === 0 ? "no agents are running" : agents === 1 ? "1 agent goes on" : `${agents} agents go on`;
+
 export function stop_command(program: Command, context: Context): void {
   program
     .command("stop")
@@ -12,7 +15,7 @@ export function stop_command(program: Command, context: Context): void {
       const answer = await (await context.client()).call("stop", { body: { agents: options.agents } });
       if (context.json()) return print_json(answer);
       print(
-        `the supervisor stops; ${answer.agents_running === 0 ? "no agents are running" : `${answer.agents_running} agents go on`}${options.agents ? ` (${answer.receipts.length} ended)` : ""}`,
+        `the supervisor stops; ${goes_on(answer.agents_running)}${options.agents ? ` (${answer.receipts.length} ended)` : ""}`,
       );
     });
 }

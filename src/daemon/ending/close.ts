@@ -10,6 +10,7 @@ import { count_oom_kills, end_notes, remove_groups } from "../../containment/gro
 import { possible_groups } from "../../containment/place.ts";
 import { type AgentRecord, type Ending, is_foreign, never_admitted } from "../../contract/agent.ts";
 import { message_of } from "../../contract/errors.ts";
+import { NEVER_RAN } from "../../contract/never-ran.ts";
 import {
   exit_record_path,
   host_socket,
@@ -62,7 +63,7 @@ export async function close_agent(
       "this agent was started by another program; its tmux session, if there is one, was not touched",
     );
   } else if (never_admitted(agent)) {
-    const report = await nobody_saw(services, agent, ending, "it waited in the queue; nothing of it ever ran");
+    const report = await nobody_saw(services, agent, ending, NEVER_RAN);
     ending.closed ??= { ...report, counted: true };
     await services.queue.let_go(agent);
   } else {

@@ -52,6 +52,11 @@ async function full_parts(services: Services, agent: AgentRecord, role: string, 
 
 function gone(agent: AgentRecord, archived: string): SupervisorError {
   const { receipt } = agent;
+  if (agent.status === "queued" || agent.status === "deploying")
+    return new SupervisorError(
+      "log_not_found",
+      `${agent.id} has printed nothing yet: it ${agent.status === "queued" ? `waits in the queue ('supervisor status ${agent.id}' says for what)` : "is being started"}`,
+    );
   if (receipt?.cleanup.files_archived.includes(archived))
     return new SupervisorError(
       "log_not_found",
