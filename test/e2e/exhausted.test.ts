@@ -48,58 +48,64 @@ describe("a daemon without a free descriptor", () => {
     expect(receipt).toMatchObject({ success: true, cleanup: { bytes_logged: 6 + 20_480, handles: "clear" } });
   });
 
-  test("with 0 to 8 free ones: no agent loses a byte, deploys fail in one line, no verdict is 'clear' that nobody gave, and all is as it should be afterwards", async () => {
-    const levels = [0, 1, 2, 3, 4, 5, 6, 7, 8];
-    const printer = await supervisor.deploy({ command: [fixture("prints-numbers"), "0.01"] });
-    const victims = await Promise.all(levels.map(() => supervisor.deploy({ command: [fixture("idles")] })));
-    const known = new Set([printer, ...victims].map(({ id }) => id));
-    for (const free of levels) {
-      const victim = victims[free] as AgentRecord;
-      const before = (await supervisor.log_text(printer)).length;
-      limit_to(free);
-      // Each by itself: a connection of one must not be what another is short of.
-      const deployed = await supervisor.deploy({ command: [fixture("idles")] }).catch((error) => error as Error);
-      const verified = await supervisor.client.call("verify", { body: { agent: printer.id } }).catch(() => null);
-      const killed = await supervisor.client.call("kill", { params: { agent: victim.id } }).catch((error) => error);
-      await eventually("the agent to print on", async () => (await supervisor.log_text(printer)).length > before);
-      expect(supervisor.daemon_exited, supervisor.daemon_stderr.slice(-2000)).toBe(false);
-      limit(1024);
+  test.each([
+    [0, 1, 2],
+    [3, 4, 5],
+    [6, 7, 8],
+  ])(
+    "with %i, %i and %i free ones: no agent loses a byte, deploys fail in one line, no verdict is 'clear' that nobody gave, and all is as it should be afterwards",
+    async (...levels) => {
+      const printer = await supervisor.deploy({ command: [fixture("prints-numbers"), "0.01"] });
+      const victims = await Promise.all(levels.map(() => supervisor.deploy({ command: [fixture("idles")] })));
+      const known = new Set([printer, ...victims].map(({ id }) => id));
+      for (const [index, free] of levels.entries()) {
+        const victim = victims[index] as AgentRecord;
+        const before = (await supervisor.log_text(printer)).length;
+        limit_to(free);
+        // Each by itself: a connection of one must not be what another is short of.
+        const deployed = await supervisor.deploy({ command: [fixture("idles")] }).catch((error) => error as Error);
+        const verified = await supervisor.client.call("verify", { body: { agent: printer.id } }).catch(() => null);
+        const killed = await supervisor.client.call("kill", { params: { agent: victim.id } }).catch((error) => error);
+        await eventually("the agent to print on", async () => (await supervisor.log_text(printer)).length > before);
+        expect(supervisor.daemon_exited, supervisor.daemon_stderr.slice(-2000)).toBe(false);
+        limit(1024);
 
-      if (deployed instanceof Error) one_line(deployed.message);
-      else {
-        known.add(deployed.id);
-        await supervisor.client.call("kill", { params: { agent: deployed.id } });
+        if (deployed instanceof Error) one_line(deployed.message);
+        else {
+          known.add(deployed.id);
+          await supervisor.client.call("kill", { params: { agent: deployed.id } });
+        }
+        // The host holds the log: whoever could look, saw it.
+        for (const file of verified?.files ?? [])
+          if (file.role === "log_file") expect(file.verdict, JSON.stringify(file)).not.toBe("clear");
+        if (killed instanceof Error) one_line(killed.message);
+        else if (killed.cleanup.handles === "clear") expect(killed.cleanup.files_deferred).toEqual([]);
+        // One that did not even reach the daemon is asked for again; any other is joined.
+        const after = await supervisor.client.call("kill", { params: { agent: victim.id } });
+        expect(after, JSON.stringify(after)).toMatchObject({
+          status: "terminated",
+          cleanup: { files_failed: [], survivors: [] },
+        });
       }
-      // The host holds the log: whoever could look, saw it.
-      for (const file of verified?.files ?? [])
-        if (file.role === "log_file") expect(file.verdict, JSON.stringify(file)).not.toBe("clear");
-      if (killed instanceof Error) one_line(killed.message);
-      else if (killed.cleanup.handles === "clear") expect(killed.cleanup.files_deferred).toEqual([]);
-      // One that did not even reach the daemon is asked for again; any other is joined.
-      const after = await supervisor.client.call("kill", { params: { agent: victim.id } });
-      expect(after, JSON.stringify(after)).toMatchObject({
-        status: "terminated",
-        cleanup: { files_failed: [], survivors: [] },
+      // What was unknown is asked again; what was not taken back is.
+      await eventually("everything to be removed", async () => {
+        await supervisor.client.call("gc", { body: {} });
+        const agents = await supervisor.client.call("list_agents", { query: { all: true } });
+        return agents.every((one) => known.has(one.id) && one.cleanup_state !== "deferred");
       });
-    }
-    // What was unknown is asked again; what was not taken back is.
-    await eventually("everything to be removed", async () => {
-      await supervisor.client.call("gc", { body: {} });
-      const agents = await supervisor.client.call("list_agents", { query: { all: true } });
-      return agents.every((one) => known.has(one.id) && one.cleanup_state !== "deferred");
-    });
-    expect(supervisor.registry_on_disk().filter((one) => !known.has(one.id))).toEqual([]);
-    const { tmux_socket } = await supervisor.client.call("health");
-    const sessions = (await supervisor.shell(`tmux -S ${tmux_socket} list-sessions -F '#{session_name}'`)).stdout;
-    expect(sessions.trim()).toBe(printer.tmux_session);
-    for (const one of victims) expect(files_of(one.id).filter((name) => !name.includes("receipt"))).toEqual([]);
-    const receipt = await supervisor.client.call("kill", {
-      params: { agent: printer.id },
-      body: { cleanup: "keep" },
-    });
-    expect(receipt).toMatchObject({ success: true, cleanup: { handles: "clear" } });
-    const log = printer.tracked_files.log_file as string;
-    expect(existsSync(log)).toBe(true);
-    expect(gap_or_double(readFileSync(log, "utf8"))).toBe(null);
-  });
+      expect(supervisor.registry_on_disk().filter((one) => !known.has(one.id))).toEqual([]);
+      const { tmux_socket } = await supervisor.client.call("health");
+      const sessions = (await supervisor.shell(`tmux -S ${tmux_socket} list-sessions -F '#{session_name}'`)).stdout;
+      expect(sessions.trim()).toBe(printer.tmux_session);
+      for (const one of victims) expect(files_of(one.id).filter((name) => !name.includes("receipt"))).toEqual([]);
+      const receipt = await supervisor.client.call("kill", {
+        params: { agent: printer.id },
+        body: { cleanup: "keep" },
+      });
+      expect(receipt).toMatchObject({ success: true, cleanup: { handles: "clear" } });
+      const log = printer.tracked_files.log_file as string;
+      expect(existsSync(log)).toBe(true);
+      expect(gap_or_double(readFileSync(log, "utf8"))).toBe(null);
+    },
+  );
 });
