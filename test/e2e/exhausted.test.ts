@@ -87,13 +87,14 @@ describe("a daemon without a free descriptor", () => {
           cleanup: { files_failed: [], survivors: [] },
         });
       }
-      // What was unknown is asked again; what was not taken back is.
-      await eventually("everything to be removed", async () => {
+      // What was unknown is asked again; what was not taken back is. One whose launch may have worked is ended like any other, with a receipt.
+      const is_over = (one: AgentRecord) =>
+        (known.has(one.id) || one.receipt?.cause === "deploy_failed") && one.cleanup_state !== "deferred";
+      await eventually("everything to be removed, and the registry to say so", async () => {
         await supervisor.client.call("gc", { body: {} });
         const agents = await supervisor.client.call("list_agents", { query: { all: true } });
-        return agents.every((one) => known.has(one.id) && one.cleanup_state !== "deferred");
+        return [...agents, ...supervisor.registry_on_disk()].every(is_over);
       });
-      expect(supervisor.registry_on_disk().filter((one) => !known.has(one.id))).toEqual([]);
       const { tmux_socket } = await supervisor.client.call("health");
       const sessions = (await supervisor.shell(`tmux -S ${tmux_socket} list-sessions -F '#{session_name}'`)).stdout;
       expect(sessions.trim()).toBe(printer.tmux_session);
