@@ -14,6 +14,7 @@ import { unfinished_archive } from "./ending/archive.ts";
 import { is_unfinished } from "./ending/end.ts";
 import type { Task } from "./registry/task.ts";
 import type { Services } from "./services.ts";
+import { archive_owner } from "./sweep/names.ts";
 import { HOST_FILE } from "./sweep/runtime-files.ts";
 import { somebody_listens } from "./sweep/somebody-listens.ts";
 import { atomic_temp, is_half_written, PROBE } from "./sweep/stale-temporaries.ts";
@@ -72,7 +73,10 @@ async function sweep_task(services: Services, task: Task): Promise<void> {
   const records = new Set(over.flatMap((agent) => both(exit_record_path(task.dir, agent.id))));
   for (const path of await paths_in(exits_dir(task.dir))) if (records.has(path)) await remove(services, path);
   const copies = new Set(agents.flatMap((agent) => unfinished_archives(task, agent)));
-  for (const path of await paths_in(archive_dir(task.dir))) if (copies.has(path)) await remove(services, path);
+  for (const name of await names_in(archive_dir(task.dir))) {
+    const path = join(archive_dir(task.dir), name);
+    if (copies.has(path) || is_half_receipt(task, name)) await remove(services, path);
+  }
   const awaited = new Set(agents.flatMap((agent) => in_trash(task, agent)));
   const aside = (await Promise.all(trash_dirs(task.dir).map(paths_in))).flat();
   for (const path of aside)
@@ -86,6 +90,13 @@ const both = (record: string) => [record, `${record}.new`];
 function unfinished_archives(task: Task, agent: AgentRecord): string[] {
   const listed = (agent.ending?.set_aside ?? []).map((file) => file.trash_path);
   return [...Object.values(agent.tracked_files), ...listed].map((path) => unfinished_archive(task.dir, path));
+}
+
+/** A receipt beside an archive is written anew whenever it changes, and whole in the agent's own entry. */
+function is_half_receipt(task: Task, name: string): boolean {
+  if (!/_receipt\.json\.new$/.test(name)) return false;
+  const owner = archive_owner(name.replace(/\.new$/, ""));
+  return owner !== null && (task.agents.has(owner) || task.journal.get(owner) !== undefined);
 }
 
 /** Where an agent's files may be in trash: on the list of its end, or moved there just before the list was written. */

@@ -187,6 +187,7 @@ test("a start sweeps what killed runs left and nothing that belongs to anybody",
     join(task, "exits", `${agent.id}.json.new`),
     join(task, "exits", `${agent.id}.json`),
     join(task, "archive", `${agent.id}_stream.jsonl.gz.new`),
+    join(task, "archive", `${agent.id}_receipt.json.new`),
   );
   await supervisor.shell(`mkfifo ${join(runtime_dir, "000000-abcdef.sock.out")}`);
   swept.push(join(runtime_dir, "000000-abcdef.sock.out"));
@@ -197,6 +198,7 @@ test("a start sweeps what killed runs left and nothing that belongs to anybody",
     join(task, "trash", "somebody's"),
     join(task, "exits", "unknown-000000-abcdef.json"),
     join(task, "archive", "somebody's.gz.new"),
+    join(task, "archive", "unknown-000000-abcdef_receipt.json.new"),
     join(task, "AGENT_REGISTRY.json.old"),
   );
   await supervisor.boot();

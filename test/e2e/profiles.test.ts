@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { fixture, TestSupervisor } from "../support/supervisor.ts";
 
@@ -178,6 +178,7 @@ describe("a profile", () => {
 test("a broken config refuses the start in one clear line with exit code 2, and nothing is made", async () => {
   const supervisor = await TestSupervisor.prepare();
   mkdirSync(`${supervisor.root}/.config/supervisor`, { recursive: true });
+  rmSync(`${supervisor.root}/.config/supervisor/config.json`, { force: true });
   writeFileSync(`${supervisor.root}/.config/supervisor/config.yaml`, "profiles:\n  claude:\n    stdot: pipe\n");
   const ran = await supervisor.cli(["start"]);
   expect(ran).toMatchObject({

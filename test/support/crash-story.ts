@@ -104,6 +104,8 @@ async function crash_at(supervisor: TestSupervisor, point: CrashPoint, story: St
     await boot(armed);
     await idles();
     const { tmux_socket } = await supervisor.client.call("health");
+    // A server that is told to end while a session is being started refuses everybody until that session has ended (docs/tmux.md).
+    await supervisor.spare();
     await supervisor.shell(`tmux -S ${tmux_socket} kill-server`);
   } else if (story === "registry_lost") {
     await boot(null);
