@@ -20,20 +20,31 @@ type RecordedPart = z.infer<typeof recorded_part>;
 
 /** The numbers of the log's full parts, oldest first: those that are tracked, and those that the host recorded and that are there. */
 export async function segment_numbers(services: Services, agent: AgentRecord, role: string): Promise<number[]> {
+  return (await look_at(services, agent, role)).numbers;
+}
+
+/** The log itself, and the numbers of the full parts that were before it: at one moment, however often it is rotated meanwhile. */
+async function look_at(
+  services: Services,
+  agent: AgentRecord,
+  role: string,
+): Promise<{ log: Stats | null; numbers: number[] }> {
   const path = agent.tracked_files[role];
-  if (path === undefined) return [];
+  if (path === undefined) return { log: null, numbers: [] };
   const known = Object.keys(agent.tracked_files)
     .filter((name) => name.startsWith(`${role}.`))
     .map((name) => Number(name.slice(role.length + 1)))
     .filter((number) => Number.isInteger(number) && number > 0);
   const numbers = new Set(known);
-  const now = await facts(path);
-  for (const part of await recorded(services, agent, path)) {
+  const log = await facts(path);
+  const parts = await recorded(services, agent, path);
+  // The log may be on record as well: its rotation is under way, was cut off with its host, or came after the look. What follows it is not looked at.
+  const own = log ? parts.filter((part) => is_same(log, part)).map((part) => part.number) : [];
+  for (const part of parts.filter(({ number }) => number < Math.min(...own))) {
     const there = await facts(segment_path(path, part.number));
-    // With the log's own name as well it is not yet a part: a rotation is just under way, or its host was killed in the middle.
-    if (there && is_same(there, part) && !(now && is_same(now, part))) numbers.add(part.number);
+    if (there && is_same(there, part)) numbers.add(part.number);
   }
-  return [...numbers].sort((a, b) => a - b);
+  return { log, numbers: [...numbers].sort((a, b) => a - b) };
 }
 
 /** Adds the parts that are there to the agent's tracked files. True when there were new ones. The caller makes it durable. */
@@ -88,9 +99,8 @@ export async function measure_log(
 ): Promise<{ bytes: number; segments: number } | null> {
   const path = agent.tracked_files[role];
   if (path === undefined) return null;
-  const log = await facts(path);
+  const { log, numbers } = await look_at(services, agent, role);
   if (!log?.isFile()) return null;
-  const numbers = await segment_numbers(services, agent, role);
   const parts = await Promise.all(numbers.map((number) => facts(segment_path(path, number))));
   const bytes = [log, ...parts].reduce((sum, one) => sum + (one?.isFile() ? one.size : 0), 0);
   return { bytes, segments: numbers.length };
