@@ -50,8 +50,9 @@ describe("an end", () => {
     await supervisor.printed(agent, "ready");
     const send = (text: string, enter: boolean) =>
       supervisor.client.call("send", { params: { agent: agent.id }, body: { text, enter } });
-    await send("", true);
+    // Stopped first: it could have printed all, and be gone, before the second line came.
     await send("\x13", false);
+    await send("", true);
     const receipt = await supervisor.client.call("kill", { params: { agent: agent.id }, body: { grace_ms: 300 } });
     expect(receipt).toMatchObject({ success: true, notes: [] });
     expect(receipt.cleanup.bytes_read).toBe(receipt.cleanup.bytes_logged);

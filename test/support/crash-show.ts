@@ -85,7 +85,11 @@ export async function show_crashes(options: { agents: number; crashes: number; s
   const archived = (one: (typeof files)[number]) => one.parentPath.endsWith("/archive");
   expect(
     files
-      .filter((one) => !archived(one) && !/^(AGENT_REGISTRY\.json(\.bak)?|daemon\.json|\.gitignore)$/.test(one.name))
+      .filter(
+        (one) =>
+          !archived(one) &&
+          !/^(receipts\.jsonl|totals\.json|AGENT_REGISTRY\.json(\.bak)?|daemon\.json|\.gitignore)$/.test(one.name),
+      )
       .map((one) => one.name),
   ).toEqual([]);
   expect(deleted_but_open(supervisor.workspace)).toEqual([]);
