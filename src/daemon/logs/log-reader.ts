@@ -64,8 +64,8 @@ export class LogReader {
         // Rotated before it was told that there is no more, it goes on in another file all the same.
         const replaced = await this.has_lost_its_name();
         if (last_round) {
-          // What was written between the last read and the rotation is read as well: then it is complete.
-          this.complete = !this.is_let_go && replaced === this.replaced;
+          // A rotation that is seen only now: what was written between the last read and it is read first.
+          this.complete = !this.is_let_go && (!replaced || this.replaced);
           this.replaced ||= replaced;
         } else if (replaced) this.finished = this.replaced = true;
         else if (!this.finished) await this.wake.promise;

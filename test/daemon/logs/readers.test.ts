@@ -1,12 +1,17 @@
 import { getEventListeners } from "node:events";
-import { readdirSync, readlinkSync } from "node:fs";
-import { mkdtemp, open, rename, rm, writeFile } from "node:fs/promises";
+import { appendFileSync, readdirSync, readlinkSync, renameSync, unlinkSync, writeFileSync } from "node:fs";
+import { lstat, mkdtemp, open, rename, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { expect, test } from "vitest";
+import { expect, test, vi } from "vitest";
 import { position_of_last_lines } from "../../../src/daemon/logs/last-lines.ts";
 import type { LogReader } from "../../../src/daemon/logs/log-reader.ts";
 import { LogReaders } from "../../../src/daemon/logs/readers.ts";
+
+vi.mock("node:fs/promises", async (original) => {
+  const real = await original<typeof import("node:fs/promises")>();
+  return { ...real, lstat: vi.fn(real.lstat) };
+});
 
 test("the last lines of a file are found from its end, with and without a final newline", async () => {
   const dir = await mkdtemp(join(tmpdir(), "sv-tail-"));
@@ -125,3 +130,45 @@ function held(path: string): boolean {
     }
   });
 }
+
+/** A log of one line, and what is done to it each time that a reader has come to its end and looks whether it was rotated. */
+async function read_while(
+  follow: boolean,
+  ...done: ((path: string) => void)[]
+): Promise<{ text: string; replaced: boolean }> {
+  const dir = await mkdtemp(join(tmpdir(), "sv-readers-"));
+  const path = join(dir, "log");
+  await writeFile(path, "one\n");
+  const real = vi.mocked(lstat).getMockImplementation() as typeof lstat;
+  const reader = await new LogReaders().open("a", async () => path, new AbortController().signal);
+  try {
+    for (const step of done)
+      vi.mocked(lstat).mockImplementationOnce(((...args: Parameters<typeof lstat>) => {
+        step(path);
+        return real(...args);
+      }) as typeof lstat);
+    let text = "";
+    for await (const chunk of reader.chunks(0, follow)) text += chunk;
+    expect(reader.complete).toBe(true);
+    return { text, replaced: reader.replaced };
+  } finally {
+    await rm(dir, { recursive: true });
+  }
+}
+
+const grows_and_is_rotated = (path: string) => {
+  appendFileSync(path, "two\n");
+  writeFileSync(`${path}.new`, "three\n");
+  renameSync(`${path}.new`, path);
+};
+
+test.each([true, false])("what comes between the last read and a rotation is read (follow: %s)", async (follow) => {
+  expect(await read_while(follow, grows_and_is_rotated)).toEqual({ text: "one\ntwo\n", replaced: true });
+});
+
+test.each([true, false])(
+  "a log that is rotated and whose name is then removed is read to its end (follow: %s)",
+  async (follow) => {
+    expect(await read_while(follow, grows_and_is_rotated, unlinkSync)).toEqual({ text: "one\ntwo\n", replaced: true });
+  },
+);
