@@ -411,7 +411,13 @@ async function check_program(request: DeployPlan): Promise<void> {
 
 async function check_places(request: DeployPlan): Promise<void> {
   const { command, cwd, env } = request;
-  const directory = await stat(cwd).catch(() => null);
+  const directory = await stat(cwd).catch((error) => {
+    if (is_errno(error, "ENOENT", "ENOTDIR")) return null;
+    throw new SupervisorError(
+      "directory_not_found",
+      `${cwd} cannot be looked at (${trouble(error)}); give the agent a directory that it can be in with --cwd`,
+    );
+  });
   if (!directory?.isDirectory())
     throw new SupervisorError(
       "directory_not_found",

@@ -1,6 +1,7 @@
 /** Ends a host that has no agent: one that hangs does not leave with its pane, nor when it is told to. */
 import { setTimeout as delay } from "node:timers/promises";
 import { signal_process } from "../containment/end-family.ts";
+import { SupervisorError } from "../contract/errors.ts";
 import type { ProcessRef } from "../contract/receipt.ts";
 import { is_alive } from "../drivers/procfs.ts";
 
@@ -17,10 +18,17 @@ export function end_host(host: ProcessRef): Promise<boolean> {
   return gone_in_time(host, GONE_MS);
 }
 
-/** Waits for a host whose session was ended to leave; one that does not is killed. */
+/** Waits for a host whose session was ended to leave; one that does not is killed. Rejects when it is there all the same: then nothing of it may be forgotten. */
 export async function see_host_off(host: ProcessRef): Promise<void> {
-  if (!(await gone_in_time(host, LEAVE_MS))) await end_host(host);
+  if (!(await gone_in_time(host, LEAVE_MS)) && !(await end_host(host))) throw still_there(host);
 }
+
+/** For a host that was killed and that the kernel still holds. */
+export const still_there = ({ pid }: ProcessRef) =>
+  new SupervisorError(
+    "host_failed",
+    `the host (pid ${pid}) was killed ${GONE_MS / 1000} s ago and is still there: the kernel holds it, most often for a disk or a mount that does not answer`,
+  );
 
 async function gone_in_time(host: ProcessRef, ms: number): Promise<boolean> {
   const deadline = performance.now() + ms;

@@ -3,20 +3,19 @@
  * supervisor gives, and that provably belongs to nothing any more. What belongs to an agent whose end is not complete is left to that
  * end; what nobody can tell the owner of is named in the log and left alone.
  */
-import { lstat, readdir, rm } from "node:fs/promises";
+import { readdir, rm } from "node:fs/promises";
 import { basename, join } from "node:path";
 import type { AgentRecord } from "../contract/agent.ts";
-import { is_errno, message_of } from "../contract/errors.ts";
-import { short_agent_id } from "../contract/ids.ts";
+import { message_of } from "../contract/errors.ts";
 import { archive_dir, exit_record_path, exits_dir, registry_path, trash_dirs } from "../contract/paths.ts";
+import { what_stands_at } from "../drivers/in-place.ts";
 import { process_ref_of } from "../drivers/procfs.ts";
 import { unfinished_archive } from "./ending/archive.ts";
 import { is_unfinished } from "./ending/end.ts";
 import type { Task } from "./registry/task.ts";
 import type { Services } from "./services.ts";
 import { archive_owner } from "./sweep/names.ts";
-import { HOST_FILE } from "./sweep/runtime-files.ts";
-import { somebody_listens } from "./sweep/somebody-listens.ts";
+import { files_of_nobody } from "./sweep/runtime-files.ts";
 import { atomic_temp, is_half_written, PROBE } from "./sweep/stale-temporaries.ts";
 
 /** Sweeps once. Never fails: what cannot be removed is named in the log. Call it before the first write to a registry. */
@@ -45,22 +44,12 @@ async function sweep_workspace(services: Services): Promise<void> {
 
 /** Sockets, pipes and stderr files of hosts that no agent has and that nobody listens on. */
 async function sweep_runtime_dir(services: Services): Promise<void> {
-  const { registry, runtime_dir } = services;
   // A registry that could not be read may be the one that knows the host.
-  if (registry.left_alone.size > 0) return;
-  const unfinished = new Set(
-    registry
-      .agents()
-      .filter(is_unfinished)
-      .map((agent) => short_agent_id(agent.id)),
-  );
-  for (const name of await readdir(runtime_dir)) {
-    const [, owner] = HOST_FILE.exec(name) ?? [];
-    if (!owner || unfinished.has(owner)) continue;
-    const sockets = [`${owner}.sock`, `${owner}.sock.new`].map((one) => join(runtime_dir, one));
-    if ((await Promise.all(sockets.map(somebody_listens))).includes(true))
+  if (services.registry.left_alone.size > 0) return;
+  for (const { name, path, somebody_listens } of await files_of_nobody(services)) {
+    if (await somebody_listens())
       services.log.warn({ socket: name }, "a host that no registry knows still runs; it is left alone");
-    else await remove(services, join(runtime_dir, name));
+    else await remove(services, path);
   }
 }
 
@@ -109,10 +98,7 @@ function in_trash(task: Task, agent: AgentRecord): string[] {
 }
 
 async function names_in(dir: string): Promise<string[]> {
-  const facts = await lstat(dir).catch((error) => {
-    if (is_errno(error, "ENOENT")) return null;
-    throw error;
-  });
+  const facts = await what_stands_at(dir);
   // A link in a folder's place leads to somebody else's files.
   return facts?.isDirectory() ? readdir(dir) : [];
 }

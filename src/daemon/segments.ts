@@ -4,13 +4,12 @@
  * the agent's, and is neither shown nor removed.
  */
 import type { Stats } from "node:fs";
-import { lstat } from "node:fs/promises";
 import { z } from "zod";
 import { type AgentRecord, is_foreign } from "../contract/agent.ts";
 import { is_errno, message_of } from "../contract/errors.ts";
 import { exit_record_path, parts_record_path } from "../contract/paths.ts";
 import { segment_path, segment_role } from "../contract/segments.ts";
-import { is_out_of_place, read_in_place, remove_in_place } from "../drivers/in-place.ts";
+import { is_out_of_place, read_in_place, remove_in_place, what_stands_at } from "../drivers/in-place.ts";
 import { crash_point } from "../faults/crash-point.ts";
 import type { Services } from "./services.ts";
 
@@ -36,12 +35,12 @@ async function look_at(
     .map((name) => Number(name.slice(role.length + 1)))
     .filter((number) => Number.isInteger(number) && number > 0);
   const numbers = new Set(known);
-  const log = await facts(path);
+  const log = await what_stands_at(path);
   const parts = await recorded(services, agent, path);
   // The log may be on record as well: its rotation is under way, was cut off with its host, or came after the look. What follows it is not looked at.
   const own = log ? parts.filter((part) => is_same(log, part)).map((part) => part.number) : [];
   for (const part of parts.filter(({ number }) => number < Math.min(...own))) {
-    const there = await facts(segment_path(path, part.number));
+    const there = await what_stands_at(segment_path(path, part.number));
     if (there && is_same(there, part)) numbers.add(part.number);
   }
   return { log, numbers: [...numbers].sort((a, b) => a - b) };
@@ -68,9 +67,9 @@ export async function undo_half_rotations(services: Services, agent: AgentRecord
     const parts = path ? await recorded(services, agent, path) : [];
     if (path === undefined || parts.length === 0) continue;
     await remove_in_place(`${path}.new`);
-    const log = await facts(path);
+    const log = await what_stands_at(path);
     for (const part of parts) {
-      const there = await facts(segment_path(path, part.number));
+      const there = await what_stands_at(segment_path(path, part.number));
       if (log && there && is_same(log, part) && is_same(there, part)) {
         await remove_in_place(segment_path(path, part.number));
         crash_point("end.rotation_undone");
@@ -101,7 +100,7 @@ export async function measure_log(
   if (path === undefined) return null;
   const { log, numbers } = await look_at(services, agent, role);
   if (!log?.isFile()) return null;
-  const parts = await Promise.all(numbers.map((number) => facts(segment_path(path, number))));
+  const parts = await Promise.all(numbers.map((number) => what_stands_at(segment_path(path, number))));
   const bytes = [log, ...parts].reduce((sum, one) => sum + (one?.isFile() ? one.size : 0), 0);
   return { bytes, segments: numbers.length };
 }
@@ -131,12 +130,3 @@ function parse(line: string): unknown {
 }
 
 const is_same = (one: Stats, part: RecordedPart) => one.isFile() && one.ino === part.ino && one.dev === part.dev;
-
-async function facts(path: string): Promise<Stats | null> {
-  try {
-    return await lstat(path);
-  } catch (error) {
-    if (is_errno(error, "ENOENT")) return null;
-    throw error;
-  }
-}

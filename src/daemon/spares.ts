@@ -17,7 +17,7 @@ import type { ProcessRef } from "../contract/receipt.ts";
 import { available_memory } from "../drivers/free.ts";
 import { kill_session, rename_session } from "../drivers/tmux.ts";
 import { crash_point } from "../faults/crash-point.ts";
-import { end_host } from "./end-host.ts";
+import { end_host, still_there } from "./end-host.ts";
 import type { HostLink } from "./host-link.ts";
 import { forward_events } from "./hosts.ts";
 import { not_told } from "./panes.ts";
@@ -174,9 +174,10 @@ export class Spares implements SpareHosts {
   /** Killed, because it has nothing to finish: one that is stopped would not hear anything else. */
   private async dismiss({ id, link, host }: Spare, sessions: string[]): Promise<void> {
     link.close();
-    await end_host(host);
+    const gone = await end_host(host);
     crash_point("spare.dismissed");
     await this.clear(id, sessions);
+    if (!gone) throw still_there(host);
   }
 
   private async clear(id: string, sessions: string[]): Promise<void> {

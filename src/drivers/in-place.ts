@@ -4,7 +4,7 @@
  * and the file is then named relative to the open directory, with O_NOFOLLOW. What leads elsewhere is `out_of_place` and is left alone.
  * Run by the daemon and by each host. Paths are absolute and real: the workspace's path is made so once, when the daemon starts.
  */
-import { constants } from "node:fs";
+import { constants, type Stats } from "node:fs";
 import { type FileHandle, link, lstat, open, readlink, rename, rm } from "node:fs/promises";
 import { basename, dirname } from "node:path";
 import { is_errno, SupervisorError } from "../contract/errors.ts";
@@ -52,6 +52,16 @@ function named(error: unknown, here: string, dir: string): unknown {
     (error as NodeJS.ErrnoException).path = path.replace(here, dir);
   }
   return error;
+}
+
+/** What stands at a path itself, not what a link there leads to; null when nothing does. */
+export async function what_stands_at(path: string): Promise<Stats | null> {
+  try {
+    return await lstat(path);
+  } catch (error) {
+    if (is_errno(error, "ENOENT")) return null;
+    throw error;
+  }
 }
 
 /** Opens a regular file in its place. `flags` as for open(2). Rejects with `out_of_place`, or with the system's error. */

@@ -41,6 +41,7 @@ function spawn_heard<O extends Options>(program: string, args: readonly string[]
   const note = (message: unknown) => made.push((message as { process: ChildProcess }).process);
   subscribe("child_process", note);
   try {
+    // The type that execa infers depends on the very options; these are only known to be some.
     return { child: execa(program, args, options) as unknown as ResultPromise<O>, error: null };
   } catch (thrown) {
     const [child] = made;

@@ -4,12 +4,12 @@
  * empty file is made beside and renamed over the old name (rename(2) replaces it in one step). Number and inode are recorded before the
  * second name is made, and before anything is put beside, so that whoever comes after a host that died knows which files are the log's. Safe to try again.
  */
-import { constants, type Stats } from "node:fs";
-import { type FileHandle, link, lstat, open, rename, rm } from "node:fs/promises";
+import { constants } from "node:fs";
+import { type FileHandle, link, open, rename, rm } from "node:fs/promises";
 import { basename, dirname } from "node:path";
 import { is_errno } from "../contract/errors.ts";
 import { segment_path } from "../contract/segments.ts";
-import { type At, in_directory, open_in_place } from "../drivers/in-place.ts";
+import { type At, in_directory, open_in_place, what_stands_at } from "../drivers/in-place.ts";
 import { crash_point } from "../faults/crash-point.ts";
 
 const NEW = constants.O_WRONLY | constants.O_APPEND | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW;
@@ -46,11 +46,11 @@ export function rotate(path: string, first: number, record: string): Promise<Rot
 
 /** Names that are taken are passed by: whatever stands there is not this log's; unless a try before this one made it. */
 async function give_number(at: At, path: string, first: number, record: string): Promise<number | null> {
-  const log = await facts(at(basename(path)));
+  const log = await what_stands_at(at(basename(path)));
   if (!log) return null;
   for (let number = first; ; number++) {
     const name = at(basename(segment_path(path, number)));
-    const taken = await facts(name);
+    const taken = await what_stands_at(name);
     if (taken && taken.ino === log.ino && taken.dev === log.dev) return number;
     if (taken) continue;
     await note_part(record, { path, number, ino: log.ino, dev: log.dev });
@@ -74,14 +74,5 @@ async function note_part(record: string, part: { path: string; number: number; i
     await file.datasync();
   } finally {
     await file.close();
-  }
-}
-
-async function facts(path: string): Promise<Stats | null> {
-  try {
-    return await lstat(path);
-  } catch (error) {
-    if (is_errno(error, "ENOENT")) return null;
-    throw error;
   }
 }

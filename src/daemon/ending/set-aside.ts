@@ -2,12 +2,12 @@
  * Renames the tracked files into trash: from here nobody new can open them by name. Only what is proven to be a file of ours
  * is touched: a regular file, at its own place, inside the task's real directory.
  */
-import { lstat, mkdir, realpath, rename } from "node:fs/promises";
+import { mkdir, realpath, rename } from "node:fs/promises";
 import { basename, dirname, join, sep } from "node:path";
 import type { AgentRecord, Ending, SetAsideFile } from "../../contract/agent.ts";
 import { is_errno, is_used_up, message_of } from "../../contract/errors.ts";
 import { own_trash_dir, trash_dir } from "../../contract/paths.ts";
-import { in_directory } from "../../drivers/in-place.ts";
+import { in_directory, what_stands_at } from "../../drivers/in-place.ts";
 import { crash_point } from "../../faults/crash-point.ts";
 
 /**
@@ -101,16 +101,11 @@ async function refusal(dir: string, path: string): Promise<string | null> {
     return `${dirname(path)} is not the directory it was (it leads to another place); the file was left alone`;
   if ((await realpath(trash_dir(dir))) !== trash_dir(dir))
     return "the trash directory leads to another place; the file was left alone";
-  const facts = await lstat(path).catch((error) => (is_errno(error, "ENOENT") ? null : Promise.reject(error)));
+  const facts = await what_stands_at(path);
   if (facts && !facts.isFile()) return "it is not a regular file any more and was left alone";
   return null;
 }
 
 async function size_of(path: string): Promise<number | null> {
-  try {
-    return (await lstat(path)).size;
-  } catch (error) {
-    if (is_errno(error, "ENOENT")) return null;
-    throw error;
-  }
+  return (await what_stands_at(path))?.size ?? null;
 }

@@ -1,9 +1,8 @@
 /** One open log: follows a growing one by the kernel's notices (inotify, no polling), and lets go of it whenever it is told to. */
 import { constants, watch } from "node:fs";
-import { type FileHandle, lstat } from "node:fs/promises";
+import type { FileHandle } from "node:fs/promises";
 import { deferred } from "../../contract/deferred.ts";
-import { is_errno } from "../../contract/errors.ts";
-import { open_in_place } from "../../drivers/in-place.ts";
+import { open_in_place, what_stands_at } from "../../drivers/in-place.ts";
 import { scan_back, type Tail } from "./last-lines.ts";
 
 const BLOCK_BYTES = 64 * 1024;
@@ -111,10 +110,7 @@ export class LogReader {
     const { handle } = this;
     if (!handle || this.is_let_go) return false;
     const here = await this.do(handle.stat());
-    const there = await lstat(this.path).catch((error) => {
-      if (is_errno(error, "ENOENT")) return null;
-      throw error;
-    });
+    const there = await what_stands_at(this.path);
     return there !== null && (there.ino !== here.ino || there.dev !== here.dev);
   }
 

@@ -107,6 +107,7 @@ export class Metrics {
 
   /** Names, types, labels and help of all of them. */
   catalogue() {
+    // They are the metrics themselves; prom-client's types leave out their label names.
     return this.instruments.register.getMetricsAsArray() as unknown as {
       name: string;
       type: string;
