@@ -1,7 +1,6 @@
 // What one waits for: deploy → first byte and answer, kill → process gone and receipt, restart → adopted, the command line; beside
 // the others, interleaved, while 0, 100, 400 other agents of ours idle.
 
-import { spawn } from "node:child_process";
 import { readFile } from "node:fs/promises";
 import { createRequire } from "node:module";
 import { pid_in, READY_AGENT } from "./lib/agents.mjs";
@@ -9,6 +8,7 @@ import { bars } from "./lib/chart.mjs";
 import { at_most } from "./lib/goal.mjs";
 import { growth_row, median, regression, row } from "./lib/stats.mjs";
 import { fitting } from "./lib/terminals.mjs";
+import { wall } from "./lib/wall.mjs";
 import { gone, grown_to, next_file, start_time } from "./lib/watch.mjs";
 import { start_pm2 } from "./systems/pm2.mjs";
 import { start_all } from "./systems/skipped.mjs";
@@ -216,17 +216,4 @@ async function command_line(supervisor, others, turns) {
   }
   await supervisor.kill(agent);
   return [...samples].map(([name, some]) => row(name, some, { unit: "ms", digits: 0 }));
-}
-
-function wall(program, args, env) {
-  const began = performance.now();
-  const child = spawn(program, args, { env, stdio: ["ignore", "ignore", "inherit"] });
-  return new Promise((resolve, reject) => {
-    child.once("error", reject);
-    child.once("exit", (code) =>
-      code === 0
-        ? resolve(performance.now() - began)
-        : reject(new Error(`${program} ${args.join(" ")} ended with ${code}`)),
-    );
-  });
 }

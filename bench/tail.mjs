@@ -10,6 +10,7 @@ import { bars } from "./lib/chart.mjs";
 import { at_most } from "./lib/goal.mjs";
 import { growth_row, median, regression, row } from "./lib/stats.mjs";
 import { in_time, on_clean_up, run_file } from "./lib/undo.mjs";
+import { wall } from "./lib/wall.mjs";
 import { grown_to } from "./lib/watch.mjs";
 import { SUPERVISOR, start_supervisor } from "./systems/supervisor.mjs";
 
@@ -170,15 +171,4 @@ function reader(stream, stop) {
       return in_time(seen, () => `the line '${wanted}'`);
     },
   };
-}
-
-function wall(program, args, env) {
-  const began = performance.now();
-  const child = spawn(program, args, { env, stdio: ["ignore", "ignore", "inherit"] });
-  return new Promise((resolve, reject) => {
-    child.once("error", reject);
-    child.once("exit", (code) =>
-      code === 0 ? resolve(performance.now() - began) : reject(new Error(`${program} ended with ${code}`)),
-    );
-  });
 }

@@ -150,6 +150,12 @@ describe("bad input", () => {
   test.each([
     ["a program that is not there", ["deploy", "--", "no-such-program"], 2, /no program 'no-such-program' on the PATH/],
     ["a directory that is not there", ["deploy", "--cwd", "/nowhere", "--", "true"], 2, /\/nowhere is not a directory/],
+    [
+      "a directory that cannot be looked at",
+      ["deploy", "--cwd", `/${"x".repeat(300)}`, "--", "true"],
+      2,
+      /x cannot be looked at \(.*ENAMETOOLONG.*\); give the agent a directory/,
+    ],
     ["a hostile type", ["deploy", "--type", "../../x", "--", "true"], 2, /type: must be 1 to 64 letters/],
     ["a hostile task id", ["deploy", "--task", "../..", "--", "true"], 2, /task_id: must look like/],
     [
