@@ -3,6 +3,7 @@ import { constants } from "node:os";
 import { InvalidArgumentError } from "commander";
 import type { Receipt } from "../contract/receipt.ts";
 import { MIN_LOG_MAX_BYTES } from "../contract/segments.ts";
+import { NO_SIZE, parse_size } from "../contract/size.ts";
 
 export function whole_number(value: string): number {
   if (!/^\d{1,12}$/.test(value)) throw new InvalidArgumentError("it must be a whole number.");
@@ -17,10 +18,9 @@ export function integer(value: string): number {
 
 /** A size: bytes, or a number with K, M, G or T (powers of 1024). */
 export function size(value: string): number {
-  const [, number, unit] = /^(\d{1,15}(?:\.\d{1,3})?)([KMGT])?(?:i?B)?$/i.exec(value) ?? [];
-  if (number === undefined) throw new InvalidArgumentError("it must be a size, such as 512M or 2G.");
-  const power = unit ? "KMGT".indexOf(unit.toUpperCase()) + 1 : 0;
-  return Math.floor(Number(number) * 1024 ** power);
+  const bytes = parse_size(value);
+  if (bytes === null) throw new InvalidArgumentError(`it ${NO_SIZE}.`);
+  return bytes;
 }
 
 /** How large one log file may grow. */

@@ -1,9 +1,10 @@
 /** Limits against spirals: how many agents there may be, how many at once, how deep they may deploy each other, and what must be free to begin one. */
 import { z } from "zod";
+import { config_size } from "./config-size.ts";
 
 const count = z.int().min(1).max(1_000_000);
 const depth = z.int().min(1).max(1_000);
-const floor = z.int().min(0).max(Number.MAX_SAFE_INTEGER);
+const floor = config_size(z.int().min(0).max(Number.MAX_SAFE_INTEGER));
 
 /** What a task may set for itself, `task create --max-agents` and so on. Kept in its registry; other programs' registries may have the same fields. */
 export const task_limits = z.object({

@@ -1,5 +1,6 @@
 /** An alert: what a person should look at although nobody asked. Event, log line, and the input of the user's hook and webhook. */
 import { z } from "zod";
+import { config_size } from "./config-size.ts";
 
 /**
  * Why. `cleanup_failed`, `agent_lost` and `verdict_disputed` are told once and never resolved: they are facts. The others hold until they are over.
@@ -66,9 +67,7 @@ export const alerts_config = z.strictObject({
     .max(525_600)
     .default(60)
     .describe("how long files of an ended agent may wait in trash before that is an alert"),
-  disk_free_bytes: z
-    .int()
-    .min(0)
+  disk_free_bytes: config_size(z.int().min(0))
     .default(100 * 1024 * 1024)
     .describe("less free space than this on the workspace's file system is an alert; 0 for never"),
   check_seconds: z

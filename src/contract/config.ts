@@ -5,6 +5,7 @@
 import { z } from "zod";
 import { agent_limits } from "./agent-limits.ts";
 import { alerts_config } from "./alert.ts";
+import { config_size } from "./config-size.ts";
 import { log_full, log_max_bytes } from "./log-limit.ts";
 import { PROFILE_NAME_PATTERN, profile_settings } from "./profile.ts";
 
@@ -16,14 +17,10 @@ const retention = z.strictObject({
     .max(36_500)
     .default(7)
     .describe("how many days archives and the receipts of ended agents are kept, counted from the agent's end"),
-  max_bytes: z
-    .int()
-    .min(0)
+  max_bytes: config_size(z.int().min(0))
     .default(1024 ** 3)
     .describe("how many bytes all archives of the workspace may have; the oldest go first"),
-  receipts_max_bytes: z
-    .int()
-    .min(0)
+  receipts_max_bytes: config_size(z.int().min(0))
     .default(64 * 1024 ** 2)
     .describe(
       "how many bytes the receipts of ended agents may have, in the journals of all tasks; the oldest go first",
@@ -43,7 +40,9 @@ const retention = z.strictObject({
 });
 
 const logs = z.strictObject({
-  max_bytes: log_max_bytes.nullable().default(null).describe("at most so many bytes in one log file; null: no limit"),
+  max_bytes: config_size(log_max_bytes.nullable())
+    .default(null)
+    .describe("at most so many bytes in one log file; null: no limit"),
   full: log_full
     .default("rotate")
     .describe("what happens then: `rotate` begins a new file at a line's end, `pause` makes the agent wait"),

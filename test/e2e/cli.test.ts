@@ -203,7 +203,24 @@ describe("bad input", () => {
     }
     expect((await supervisor.cli(["ps"])).code).toBe(0);
   });
+
+  test.each([
+    ['{"command":["true"],"cwd":"/","env":{"__proto__":"x"}}', /^the body has a field named '__proto__'/],
+    ['{"constructor":{"prototype":{}}}', /or 'constructor' with a 'prototype' in it/],
+    ['{"command":', /^the body is not JSON: \S/],
+  ])("as the body %s is refused for what it is", async (body, message) => {
+    const answer = await fetch_json(supervisor, "/v1/agents", body);
+    expect(answer).toEqual({ success: false, code: "invalid_request", error: expect.stringMatching(message) });
+  });
 });
+
+/** A body as it is, which no client of ours would send. */
+async function fetch_json(supervisor: TestSupervisor, path: string, body: string): Promise<unknown> {
+  const answer = await supervisor.shell(
+    `curl -s --unix-socket ${supervisor.socket} -H 'content-type: application/json' -d '${body}' http://x${path}`,
+  );
+  return JSON.parse(answer.stdout);
+}
 
 describe("without a daemon", () => {
   test.each([

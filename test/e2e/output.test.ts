@@ -136,6 +136,30 @@ describe("output as one document", () => {
     expect(await get({ response_format: "summary" })).toMatchObject({ summary: { complete: false } });
   });
 
+  test("in an archive: the last lines have the log's own bytes, also where one has no newline or is no UTF-8", async () => {
+    const agent = await supervisor.deploy({
+      command: ["sh", "-c", "printf 'one\\ntw\\377o\\nthr'"],
+      cleanup: "archive",
+    });
+    await supervisor.client.call("wait", { params: { agent: agent.id } });
+    const last = async (lines: number) => {
+      const chunks: Buffer[] = [];
+      for await (const chunk of await supervisor.client.stream("logs", {
+        params: { agent: agent.id },
+        query: { lines },
+      }))
+        chunks.push(chunk as Buffer);
+      return Buffer.concat(chunks).toString("latin1");
+    };
+    expect(await Promise.all([0, 1, 2, 3, 9].map(last))).toEqual([
+      "",
+      "thr",
+      "tw\xffo\nthr",
+      "one\ntw\xffo\nthr",
+      "one\ntw\xffo\nthr",
+    ]);
+  });
+
   test("on the command line: a summary, a compact view, one JSON document, and what does not go together", async () => {
     const agent = await supervisor.deploy({ command: ["cat", fixture_path("claude.jsonl")] });
     await supervisor.client.call("wait", { params: { agent: agent.id } });

@@ -7,7 +7,7 @@ import { printable, printable_json } from "../../contract/printable.ts";
 import type { Context } from "../context.ts";
 import { copy_out } from "../copy-out.ts";
 import { cell, print_json } from "../output.ts";
-import { whole_number } from "../values.ts";
+import { size, whole_number } from "../values.ts";
 
 interface Options {
   follow: boolean;
@@ -39,7 +39,7 @@ export function logs_command(program: Command, context: Context): void {
         "one document: all that fits, the last lines, shortened, or a summary",
       ).choices(CHOICES.response_format),
     )
-    .option("--max-bytes <bytes>", "one document of the newest lines, with no more than this", whole_number)
+    .option("--max-bytes <size>", "one document of the newest lines, with no more than this, such as 64K", size)
     .option("--terminal", "the terminal's own stream (agents with --stdout pipe)", false)
     .option("--raw", "pass terminal control codes on, to a terminal too", false)
     .action(async (id: string, options: Options) => {

@@ -9,7 +9,7 @@ import { Readable } from "node:stream";
 import rate_limit from "@fastify/rate-limit";
 import fastify, { type FastifyInstance, type FastifyReply } from "fastify";
 import { serializerCompiler, validatorCompiler } from "fastify-type-provider-zod";
-import { SupervisorError, trouble } from "../../contract/errors.ts";
+import { message_of, SupervisorError, trouble } from "../../contract/errors.ts";
 import { OPERATIONS, type Operation, type OperationName } from "../../contract/operations.ts";
 import type { Services } from "../services.ts";
 import { answer_bad_http, error_body, to_supervisor_error } from "./errors.ts";
@@ -84,7 +84,7 @@ function add_body_parsers(app: FastifyInstance): void {
   const parse_json = app.getDefaultJsonParser("error", "error");
   app.addContentTypeParser<string>("application/json", { parseAs: "string" }, (request, body, done) => {
     if (body === "") done(null, {});
-    else void parse_json(request, body, done);
+    else void parse_json(request, body, (error, value) => done(error && why_not_taken(error, body), value));
   });
   app.addContentTypeParser<Buffer>("*", { parseAs: "buffer" }, (_request, body, done) => {
     if (body.length === 0) done(null, {});
@@ -96,6 +96,21 @@ function add_body_parsers(app: FastifyInstance): void {
   app.addHook("preValidation", async (request) => {
     if (request.method === "POST") request.body ??= {};
   });
+}
+
+/** The parser says of every body that it is not JSON, also of one with a field that would reach into an object's prototype. */
+function why_not_taken(error: Error, body: string): Error {
+  try {
+    JSON.parse(body);
+  } catch (reason) {
+    if (!(reason instanceof SyntaxError)) throw reason;
+    return new SupervisorError("invalid_request", `the body is not JSON: ${message_of(reason)}`, { cause: error });
+  }
+  return new SupervisorError(
+    "invalid_request",
+    "the body has a field named '__proto__', or 'constructor' with a 'prototype' in it, which no request may have; give it another name",
+    { cause: error },
+  );
 }
 
 /** One operation, with all that an operation may have. */

@@ -39,3 +39,17 @@ export async function scan_back(handle: FileHandle, count: number, stopped: () =
   }
   return { position: 0, lines: newlines + 1 };
 }
+
+/** As `position_of_last_lines`, of bytes that come from the beginning on and cannot be read backwards (an archive). Keeps where lines begin, and no bytes. */
+export async function position_of_last(chunks: AsyncIterable<Buffer>, count: number): Promise<number> {
+  let begins = [0];
+  let at = 0;
+  for await (const chunk of chunks) {
+    for (let end = chunk.indexOf(0x0a); end >= 0; end = chunk.indexOf(0x0a, end + 1)) begins.push(at + end + 1);
+    at += chunk.length;
+    // The last one may turn out to be the end.
+    if (begins.length > 2 * count + 64) begins = begins.slice(-count - 1);
+  }
+  if (begins.at(-1) === at) begins.pop();
+  return count === 0 ? at : (begins.at(-count) ?? begins[0] ?? at);
+}

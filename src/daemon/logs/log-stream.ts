@@ -13,6 +13,7 @@ import { is_ended } from "../../contract/status.ts";
 import { open_in_place } from "../../drivers/in-place.ts";
 import type { Services } from "../services.ts";
 import { type FormatOptions, type Shown, show_line, written } from "./format.ts";
+import { position_of_last } from "./last-lines.ts";
 import { compile_filter, type Line, last_of, lines_of } from "./lines.ts";
 import { list_parts, may_rotate, type Part } from "./log-parts.ts";
 import type { LogReader } from "./log-reader.ts";
@@ -49,13 +50,14 @@ export async function open_log_stream(
   const options: FormatOptions = { format: query.format, ended: () => will_grow_no_more(agent) };
   const formatted = (lines: AsyncIterable<Line>) => written(shown(lines, options));
   const oldest = (parts[0] as Part).number;
-  if (query.lines !== undefined && (keep || archived))
+  if (query.lines !== undefined && keep)
     return formatted(last_lines(asked, await open_part(asked, oldest), keep, query.lines, query.follow && !archived));
-  const { source, at } =
-    query.lines === undefined
-      ? { source: await open_part(asked, oldest), at: 0 }
-      : await last_part(asked, parts, query.lines);
-  const chunks = bytes_of(asked, source, { number: source.part.number, at }, query.follow);
+  const from_beginning = async () => ({ source: await open_part(asked, oldest), at: 0 });
+  const begin = query.lines === undefined ? await from_beginning() : await last_part(asked, parts, query.lines);
+  // Where the last lines begin in an archive is not known without reading it.
+  const chunks = begin
+    ? bytes_of(asked, begin.source, { number: begin.source.part.number, at: begin.at }, query.follow)
+    : last_bytes(asked, await open_part(asked, oldest), query.lines as number);
   return by_line ? formatted(select(lines_of(chunks), keep)) : chunks;
 }
 
@@ -84,13 +86,20 @@ async function* last_lines(
   yield* select(lines_of(bytes_of(asked, await open_part(asked, place.number), place, true)), keep);
 }
 
-/** The part in which the last `count` lines begin, and where. The parts are plain files. */
-async function last_part(asked: Asked, parts: Part[], count: number): Promise<{ source: Source; at: number }> {
+/** The bytes of the last `count` lines of a log with archived parts, as they are: it is read twice, and neither time kept. */
+async function* last_bytes(asked: Asked, first: Source, count: number): AsyncGenerator<Buffer> {
+  const oldest = first.part.number;
+  const all = (source: Source) => bytes_of(asked, source, { number: oldest, at: 0 }, false);
+  const begin = await position_of_last(all(first), count);
+  yield* skipped(all(await open_part(asked, oldest)), begin);
+}
+
+/** The part in which the last `count` lines begin, and where; null when it cannot be told from the end, because one of them is archived. */
+async function last_part(asked: Asked, parts: Part[], count: number): Promise<{ source: Source; at: number } | null> {
   let left = count;
   for (let index = parts.length - 1; ; index--) {
     const source = await open_part(asked, (parts[index] as Part).number);
-    // Archived meanwhile: its last lines are not known without reading it.
-    if (source.kind === "archive") return { source, at: 0 };
+    if (source.kind === "archive") return null;
     const { position, lines } = await source.reader.position_of_last_lines(left);
     if (lines >= left || index === 0) return { source, at: position };
     left -= lines;

@@ -75,6 +75,9 @@ describe("a config", () => {
     ["alerts: { webhook: ftp://x }\n", "1:20: alerts.webhook: must be an http or https URL"],
     ["alerts: { webhook: 'http://me:secret@x/' }\n", "1:20: alerts.webhook: must not have a user or password in it"],
     ["alerts: { comand: [x] }\n", "1:11: unknown key 'comand' in alerts; did you mean 'command'?"],
+    ["retention: { max_bytes: 10 apples }\n", "1:25: retention.max_bytes: must be a size, such as 512M or 2G"],
+    ["logs: { max_bytes: 1K }\n", "1:20: logs.max_bytes: must be at least 4096"],
+    ["limits: { min_free_disk: [] }\n", "1:26: limits.min_free_disk: must be a number, not a list"],
     ["profils: 1\nprofile: 2\n", "1:1: unknown key 'profils'; did you mean 'profiles'? (and 1 more)"],
   ])("that is wrong (%j) names file, line, column, the key, and what was probably meant", async (text, message) => {
     await project(text);
@@ -82,6 +85,20 @@ describe("a config", () => {
       code: "config_invalid",
       message: expect.stringContaining(`${join(dir, "project/supervisor.config.yaml")}:${message}`),
     });
+  });
+
+  test("may have its sizes as the command line has them", async () => {
+    await project(
+      "retention: { max_bytes: 10MB, receipts_max_bytes: 1.5K }\nlogs: { max_bytes: 4K }\nalerts: { disk_free_bytes: 2g }\nlimits: { min_free_disk: 1GiB, min_free_memory: 0 }\n",
+    );
+    expect((await load()).config).toMatchObject({
+      retention: { max_bytes: 10 * 1024 ** 2, receipts_max_bytes: 1536 },
+      logs: { max_bytes: 4096 },
+      alerts: { disk_free_bytes: 2 * 1024 ** 3 },
+      limits: { min_free_disk: 1024 ** 3, min_free_memory: 0 },
+    });
+    await project("logs: { max_bytes: null }\n");
+    expect((await load()).config.logs.max_bytes).toBeNull();
   });
 
   test("in JSON must be JSON, and one that is there twice is refused", async () => {

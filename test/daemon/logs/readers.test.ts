@@ -4,7 +4,7 @@ import { lstat, mkdtemp, open, rename, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, test, vi } from "vitest";
-import { position_of_last_lines } from "../../../src/daemon/logs/last-lines.ts";
+import { position_of_last, position_of_last_lines } from "../../../src/daemon/logs/last-lines.ts";
 import type { LogReader } from "../../../src/daemon/logs/log-reader.ts";
 import { LogReaders } from "../../../src/daemon/logs/readers.ts";
 
@@ -28,6 +28,29 @@ test("the last lines of a file are found from its end, with and without a final 
     expect(await at("", 3)).toBe("");
     const long = Array.from({ length: 50_000 }, (_, i) => `${i}\n`).join("");
     expect(await at(long, 20_000)).toBe(long.slice(long.indexOf("\n30000\n") + 1));
+  } finally {
+    await rm(dir, { recursive: true });
+  }
+});
+
+test("the last lines of bytes that cannot be read backwards are the same ones", async () => {
+  const dir = await mkdtemp(join(tmpdir(), "sv-tail-"));
+  const path = join(dir, "log");
+  const long = Array.from({ length: 500 }, (_, i) => `${i}\n`).join("");
+  try {
+    for (const text of ["", "a", "a\n", "a\nb", "a\n\nb\n\n", "\n\n\n", long, `${long}x`])
+      for (const count of [0, 1, 2, 3, 7, 499, 500, 501, 1000])
+        for (const size of [1, 3, 64 * 1024]) {
+          await writeFile(path, text);
+          const bytes = Buffer.from(text);
+          const chunks = async function* () {
+            for (let at = 0; at < bytes.length; at += size) yield bytes.subarray(at, at + size);
+          };
+          const { position } = await position_of_last_lines(path, count);
+          expect(await position_of_last(chunks(), count), JSON.stringify([text.slice(0, 9), count, size])).toBe(
+            position,
+          );
+        }
   } finally {
     await rm(dir, { recursive: true });
   }
