@@ -12,7 +12,7 @@ import { canary_file, cgroup_directory, daemon_socket, tmux_config, tmux_socket 
 import { is_ended } from "../contract/status.ts";
 import { lsof_version } from "../drivers/lsof.ts";
 import { type LookForHolders, look_for_holders } from "../drivers/proc-holders.ts";
-import { end_idle_server, TMUX_CONFIG, tmux_version } from "../drivers/tmux.ts";
+import { end_idle_server, TMUX_CONFIG, tmux_version } from "../drivers/tmux/server.ts";
 import { arm, type Crash, crash_point } from "../faults/crash-point.ts";
 import { Queue } from "./admission/queue.ts";
 import { find_host } from "./adopt.ts";
@@ -23,7 +23,7 @@ import { Audit } from "./audit.ts";
 import { heard_audit } from "./audit-result.ts";
 import { Ages, type Clock, SYSTEM_CLOCK } from "./clock.ts";
 import { load_config } from "./config/load.ts";
-import { deploy_queued } from "./deploy.ts";
+import { deploy_queued } from "./deploy/deploy.ts";
 import { resume_sessions } from "./ending/later.ts";
 import { ends_settled, patiently } from "./ending/wait-for-ends.ts";
 import { EventLog } from "./events.ts";

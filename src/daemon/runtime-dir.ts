@@ -4,7 +4,7 @@ import { dirname } from "node:path";
 import type { DaemonInfo } from "../contract/daemon-info.ts";
 import { is_errno, message_of, SupervisorError } from "../contract/errors.ts";
 import { is_runtime_dir, runtime_dir_of, SOCKET_PATH_BYTES, tmux_socket } from "../contract/paths.ts";
-import { server_lives } from "../drivers/tmux.ts";
+import { server_lives } from "../drivers/tmux/server.ts";
 import { state_of } from "./lock.ts";
 
 /** The directory of the daemon before us while it holds hosts, else the one that follows from the workspace; the temp dir if that is too long. */

@@ -5,7 +5,7 @@ import type { AgentRecord } from "../contract/agent.ts";
 import type { SupervisorConfig } from "../contract/config.ts";
 import type { HostFacts } from "../contract/host-protocol.ts";
 import type { HostState } from "../contract/host-state.ts";
-import type { TmuxServer } from "../drivers/tmux.ts";
+import type { TmuxServer } from "../drivers/tmux/client.ts";
 import type { WaitingRoom } from "./admission/waiting-room.ts";
 import type { Alerts } from "./alerts/alerts.ts";
 import type { Audit } from "./audit.ts";

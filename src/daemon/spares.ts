@@ -15,7 +15,7 @@ import { new_agent_id, short_agent_id } from "../contract/ids.ts";
 import { host_socket, host_stderr } from "../contract/paths.ts";
 import type { ProcessRef } from "../contract/receipt.ts";
 import { available_memory } from "../drivers/free.ts";
-import { kill_session, rename_session } from "../drivers/tmux.ts";
+import { kill_session, rename_session } from "../drivers/tmux/sessions.ts";
 import { crash_point } from "../faults/crash-point.ts";
 import { end_host, still_there } from "./end-host.ts";
 import type { HostLink } from "./host-link.ts";

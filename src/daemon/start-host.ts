@@ -8,7 +8,7 @@ import type { HostEvent } from "../contract/host-protocol.ts";
 import { host_socket, host_stderr } from "../contract/paths.ts";
 import type { ProcessRef } from "../contract/receipt.ts";
 import { arguments_of, process_ref_of } from "../drivers/procfs.ts";
-import { new_session } from "../drivers/tmux.ts";
+import { new_session } from "../drivers/tmux/sessions.ts";
 import { armed_crash } from "../faults/crash-point.ts";
 import { await_host } from "./await-host.ts";
 import { end_host } from "./end-host.ts";

@@ -7,7 +7,7 @@ import { cgroup_directory } from "../contract/paths.ts";
 import { lsof_version } from "../drivers/lsof.ts";
 import { why_not_look } from "../drivers/proc-holders.ts";
 import { boot_id } from "../drivers/procfs.ts";
-import { tmux_version } from "../drivers/tmux.ts";
+import { tmux_version } from "../drivers/tmux/server.ts";
 
 export interface Check {
   name: string;

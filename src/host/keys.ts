@@ -1,6 +1,6 @@
 /**
  * What is typed in a pane, key by key, and how large the pane is. In raw mode `C-s` and `C-c` are the agent's, not the host's.
- * The first pane is the host's own terminal. A later one belongs to a placeholder (see drivers/tmux.ts), whose terminal does not signal
+ * The first pane is the host's own terminal. A later one belongs to a placeholder (see drivers/tmux/placeholder.ts), whose terminal does not signal
  * the host: there, the end of the terminal tells of a hang-up, and the placeholder writes each new size into a named pipe.
  */
 import { closeSync, constants, openSync } from "node:fs";

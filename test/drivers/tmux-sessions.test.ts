@@ -3,14 +3,10 @@ import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, onTestFinished, test } from "vitest";
-import {
-  end_idle_server,
-  kill_sessions,
-  list_sessions,
-  new_session,
-  TMUX_CONFIG,
-  type TmuxServer,
-} from "../../src/drivers/tmux.ts";
+import type { TmuxServer } from "../../src/drivers/tmux/client.ts";
+import { kill_sessions } from "../../src/drivers/tmux/kill-sessions.ts";
+import { end_idle_server, TMUX_CONFIG } from "../../src/drivers/tmux/server.ts";
+import { list_sessions, new_session } from "../../src/drivers/tmux/sessions.ts";
 
 async function own_server(): Promise<TmuxServer> {
   const dir = await mkdtemp(join(tmpdir(), "sv-sessions-"));

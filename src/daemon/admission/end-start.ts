@@ -1,7 +1,8 @@
 /** Ends what a start that came to nothing left: its session, and the host in it, which has launched nothing. */
 import type { AgentRecord } from "../../contract/agent.ts";
 import type { ProcessRef } from "../../contract/receipt.ts";
-import { kill_session, pane_process, type TmuxServer } from "../../drivers/tmux.ts";
+import type { TmuxServer } from "../../drivers/tmux/client.ts";
+import { kill_session, pane_process } from "../../drivers/tmux/sessions.ts";
 import { end_host } from "../end-host.ts";
 
 /** `host` is null where none was seen. False when it cannot be told whether both are gone. */

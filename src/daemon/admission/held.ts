@@ -5,7 +5,8 @@
  * daemon that lives has it too and hands it to the next server, one that starts ends those agents as failed.
  */
 import { SupervisorError } from "../../contract/errors.ts";
-import { held_options, hold_option, release_option, type TmuxServer } from "../../drivers/tmux.ts";
+import type { TmuxServer } from "../../drivers/tmux/client.ts";
+import { held_options, hold_option, release_option } from "../../drivers/tmux/options.ts";
 import type { DeployPlan } from "../profiles/plan.ts";
 
 const PREFIX = "@queued_";

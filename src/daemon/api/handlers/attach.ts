@@ -1,7 +1,8 @@
 import { setTimeout as delay } from "node:timers/promises";
 import type { AgentRecord } from "../../../contract/agent.ts";
 import { SupervisorError } from "../../../contract/errors.ts";
-import { has_session, stopped_server } from "../../../drivers/tmux.ts";
+import { stopped_server } from "../../../drivers/tmux/client.ts";
+import { has_session } from "../../../drivers/tmux/sessions.ts";
 import type { Services } from "../../services.ts";
 import type { Handler } from "../handler.ts";
 import { running } from "../running.ts";

@@ -1,5 +1,5 @@
 import { SupervisorError } from "../../../contract/errors.ts";
-import { deploy as deploy_agent } from "../../deploy.ts";
+import { deploy as deploy_agent } from "../../deploy/deploy.ts";
 import type { Handler } from "../handler.ts";
 import { view } from "../view.ts";
 
