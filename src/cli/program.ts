@@ -30,6 +30,7 @@ import { task_command } from "./commands/task.ts";
 import { verify_command } from "./commands/verify.ts";
 import { wait_command } from "./commands/wait.ts";
 import type { Context } from "./context.ts";
+import { in_option_words } from "./option-words.ts";
 import { print_json } from "./output.ts";
 
 export interface Invocation {
@@ -66,12 +67,16 @@ export async function run_cli({ argv, env, cwd }: Invocation): Promise<number> {
     .exitOverride();
   for (const add of COMMANDS) add(program, context);
   share_global_options(program);
+  let running: Command = program;
+  program.hook("preAction", (_program, command) => {
+    running = command;
+  });
   try {
     await program.parseAsync(argv, { from: "user" });
     return exit_code;
   } catch (error) {
     if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
-    report(error, options());
+    report(error, running, options());
     return error instanceof SupervisorError ? error.exit_code : 1;
   }
 }
@@ -135,9 +140,10 @@ function hint_for(command: Command, error: string): string {
   return foreign ? "; the agent's command belongs after '--': supervisor deploy [options] -- COMMAND ARG…" : "";
 }
 
-function report(error: unknown, { json, stack }: { json: boolean; stack: boolean }): void {
+function report(error: unknown, command: Command, { json, stack }: { json: boolean; stack: boolean }): void {
   const code = error instanceof SupervisorError ? error.code : "internal";
-  const message = not_installed(error) ?? message_of(error);
+  const told = not_installed(error) ?? message_of(error);
+  const message = in_option_words(told, code, command);
   if (json) print_json({ success: false, error: message, code });
   process.stderr.write(`supervisor: ${one_line(message)}\n`);
   if (stack && error instanceof Error) process.stderr.write(`${printable(error.stack ?? "")}\n`);

@@ -36,8 +36,15 @@ export function decimal(value: string): number {
   return Number(value);
 }
 
-/** The agent's own exit code; a signal as shells show it (128 + its number); 1 when nobody saw the end. */
-export function agent_exit_code({ exit }: Receipt): number {
+/**
+ * The agent's own exit code; a signal as shells show it (128 + its number); 1 when nobody saw the end. Of an agent that reported that its work was done, or
+ * failed, and then had to be asked to leave, the exit says nothing of the work: there its report counts, 0 or not.
+ */
+export function agent_exit_code({ exit, outcome, status }: Receipt): number {
+  if (outcome?.decided_by === "report" && outcome.exit === null) {
+    if (status === "completed") return 0;
+    return exit.code || 1;
+  }
   if (exit.code !== null) return exit.code;
   const number = exit.signal ? constants.signals[exit.signal as NodeJS.Signals] : undefined;
   return number === undefined ? 1 : 128 + number;

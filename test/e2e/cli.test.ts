@@ -114,6 +114,31 @@ describe("the command", () => {
     );
   });
 
+  test("kill of several ends those that are known, once each, and tells of each that is not", async () => {
+    const first = await supervisor.deploy({ command: [fixture("idles")], type: "first" });
+    const second = await supervisor.deploy({ command: [fixture("idles")], type: "second" });
+    const ran = await supervisor.cli(["kill", "first", "nobody", first.id, "--json"]);
+    expect(JSON.parse(ran.stdout)).toMatchObject({
+      success: false,
+      receipts: [{ agent_id: first.id, status: "terminated", success: true }],
+      errors: [{ agent: "nobody", code: "agent_not_found", error: expect.stringContaining("no agent nobody") }],
+    });
+    expect(ran).toMatchObject({ code: 4, stderr: "supervisor: no agent nobody; 'supervisor ps --all' shows them\n" });
+    const text = await supervisor.cli(["kill", "nobody", second.id]);
+    expect(text).toMatchObject({ code: 4, stderr: ran.stderr });
+    expect(text.stdout.split("\n")[0]).toMatch(/^second-\S+ +terminated/);
+    const none = await supervisor.cli(["kill", "nobody", "nothing"]);
+    expect(none).toMatchObject({ code: 4, stdout: "", stderr: expect.stringMatching(/nobody.*\n.*nothing.*\n$/) });
+    await supervisor.signal_daemon("SIGTERM");
+    const asleep = await supervisor.cli(["kill", "first", "second"]);
+    expect(asleep).toMatchObject({
+      code: 3,
+      stdout: "",
+      stderr: expect.stringMatching(/^supervisor: no supervisor[^\n]*\n$/),
+    });
+    await supervisor.boot();
+  });
+
   test("tasks group agents; kill --task ends theirs and no others; exit codes are those of the contract", async () => {
     const task = (await supervisor.cli(["task", "create", "a task"])).stdout.trim();
     const inside = (await supervisor.cli(["deploy", "--task", task, "--", fixture("idles")])).stdout.trim();
@@ -156,8 +181,13 @@ describe("bad input", () => {
       2,
       /x cannot be looked at \(.*ENAMETOOLONG.*\); give the agent a directory/,
     ],
-    ["a hostile type", ["deploy", "--type", "../../x", "--", "true"], 2, /type: must be 1 to 64 letters/],
-    ["a hostile task id", ["deploy", "--task", "../..", "--", "true"], 2, /task_id: must look like/],
+    [
+      "a hostile type",
+      ["deploy", "--type", "../../x", "--", "true"],
+      2,
+      /^supervisor: --type: must be 1 to 64 letters/,
+    ],
+    ["a hostile task id", ["deploy", "--task", "../..", "--", "true"], 2, /^supervisor: --task: must look like/],
     [
       "a task that is not there",
       ["deploy", "--task", "TASK-20200101-000000-00000000", "--", "true"],

@@ -276,7 +276,7 @@ describe("without control groups", () => {
     supervisor = await TestSupervisor.start({ SUPERVISOR_CONTAINMENT: "cookie" });
     const refused = await supervisor.cli(["deploy", "--memory-max", "1G", "--cpu-max", "0.5", "--", "true"]);
     expect(refused).toMatchObject({ code: 1, stdout: "" });
-    expect(refused.stderr).toMatch(/^supervisor: memory_max, cpu_max cannot be set: .*docs\/containment\.md.*\n$/);
+    expect(refused.stderr).toMatch(/^supervisor: --memory-max, --cpu-max cannot be set: .*docs\/containment\.md.*\n$/);
     expect(readdirSync(supervisor.workspace).filter((name) => name.startsWith("TASK-"))).toEqual([]);
     await expect(supervisor.deploy({ command: ["true"], pids_max: 5 })).rejects.toMatchObject({
       code: "limits_unavailable",

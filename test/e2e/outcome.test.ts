@@ -63,7 +63,25 @@ describe("the outcome of an agent's work", () => {
       signals: [{ signal: "SIGTERM" }],
       outcome: { exit: null, report: "failed", decided_by: "report", agrees: true },
     });
+    expect((await supervisor.cli(["wait", agent.id])).code).toBe(9);
   });
+
+  test.each([
+    ["completed", "sleep 1000", "SIGTERM", 0],
+    ["completed", "trap 'exit 7' TERM; sleep 1000 & wait", null, 0],
+    ["failed", "sleep 1000", "SIGTERM", 1],
+    ["failed", "trap 'exit 0' TERM; sleep 1000 & wait", null, 1],
+  ] as const)(
+    "reported as %s by an agent that is then sent TERM (%s) is what 'wait' exits with",
+    async (status, script, signal, code) => {
+      const agent = await supervisor.deploy({ command: ["sh", "-c", `echo ready; ${script}`], grace_ms: 200 });
+      await supervisor.printed(agent, "ready");
+      await report(agent, status);
+      const waited = await supervisor.cli(["wait", agent.id, "--json"]);
+      expect(JSON.parse(waited.stdout)).toMatchObject({ status, exit: { signal }, outcome: { exit: null } });
+      expect(waited.code).toBe(code);
+    },
+  );
 
   test("reported long before the grace is over does not hold up a kill", async () => {
     const agent = await supervisor.deploy({ command: ["sh", "-c", LEAVES], grace_ms: 3_600_000 });

@@ -70,7 +70,18 @@ describe("the command", () => {
   });
 
   test.each([
-    [["deploy", "--cpu-max", "0", "--", "true"], "supervisor: cpu_max: must be at least 0.01"],
+    [["deploy", "--cpu-max", "0", "--", "true"], "supervisor: --cpu-max: must be at least 0.01"],
+    [["deploy", "--task", "../..", "--", "true"], "supervisor: --task: must look like TASK-"],
+    [["deploy", "--grace", "9999999999", "--", "true"], "supervisor: --grace: must be at most 3600000"],
+    [
+      ["deploy", "--env", `${"A".repeat(3)}=1`, "--priority", "-5000", "--", "true"],
+      "--priority: must be at least -1000",
+    ],
+    [["deploy", "--", ""], "supervisor: COMMAND: must begin with a program"],
+    [["logs", "x".repeat(101)], "supervisor: AGENT: must have at most 100 characters"],
+    [["logs", "x", "--lines", "999999", "--max-bytes", "64K"], "supervisor: --lines: must be at most 100000"],
+    [["logs", "x", "--max-bytes", "0"], "supervisor: --max-bytes: must be at least 1"],
+    [["task", "create", "x", "--max-depth", "0"], "supervisor: --max-depth: must be at least 1"],
     [["findings", "TASK-20261124-030219-1a593c46", "--since", "noon"], "must be a date and time, such as"],
     [["deploy", "ls", "-la"], "unknown option '-la'; the agent's command belongs after '--': supervisor deploy"],
     [["kill", "--all", "--task", "x"], "give one of: ids, --task ID, --all"],

@@ -2,7 +2,7 @@
 import { type Command, Option } from "commander";
 import type { Client } from "../../client/client.ts";
 import { CHOICES } from "../../client/table.ts";
-import { SupervisorError } from "../../contract/errors.ts";
+import { type ErrorCode, SupervisorError } from "../../contract/errors.ts";
 import type { Answer } from "../../contract/operations.ts";
 import { one_line } from "../../contract/printable.ts";
 import type { Receipt } from "../../contract/receipt.ts";
@@ -62,19 +62,17 @@ async function kill(
   let receipts: (Receipt | Answer<"kill">)[];
   // Those for whom this kill came too late, and changed nothing.
   const had_ended = new Set<string>();
+  const errors: Failed[] = [];
   if (ids.length > 0) {
-    // Every id is looked up before the first agent is touched.
-    const agents = await Promise.all(ids.map((id) => client.call("get_agent", { params: { agent: id } })));
+    // Every id is looked up before the first agent is touched: afterwards a prefix might fit another one.
+    const agents = await each(ids, errors, (id) => client.call("get_agent", { params: { agent: id } }));
     for (const agent of agents) if (agent.receipt) had_ended.add(agent.id);
-    receipts = await Promise.all(
-      agents.map((agent) =>
-        told_while_waiting(
-          client,
-          agent.id,
-          client.call("kill", { params: { agent: agent.id }, body: { ...options, tree } }),
-        ),
-      ),
+    const by_id = new Map(agents.map((agent) => [agent.id, agent]));
+    receipts = await each([...by_id.keys()], errors, (id) =>
+      told_while_waiting(client, id, client.call("kill", { params: { agent: id }, body: { ...options, tree } })),
     );
+    const [only] = errors;
+    if (only && ids.length === 1) throw only.cause;
   } else {
     receipts = (await client.call("kill_many", { body: { ...options, task_id: task, all } })).receipts;
   }
@@ -82,13 +80,40 @@ async function kill(
   const text_of = (one: Receipt) =>
     receipt_text(one) + (had_ended.has(one.agent_id) ? `\n  note       ${too_late}` : "");
   const everybody = receipts.flatMap((one) => [one, ...(("descendants" in one && one.descendants) || [])]);
-  const success = everybody.every((one) => one.success);
-  if (context.json()) print_json(ids.length === 1 ? receipts[0] : { success, receipts });
-  else print(receipts.length === 0 ? "no agents were running" : everybody.map(text_of).join("\n"));
+  const success = everybody.every((one) => one.success) && errors.length === 0;
+  const told = errors.map(({ agent, cause }) => ({ agent, error: cause.message, code: cause.code }));
+  if (context.json())
+    print_json(ids.length === 1 ? receipts[0] : { success, receipts, ...(ids.length > 0 ? { errors: told } : {}) });
+  else if (everybody.length > 0) print(everybody.map(text_of).join("\n"));
+  else if (errors.length === 0) print("no agents were running");
+  for (const { error } of told) process.stderr.write(`${one_line(`supervisor: ${error}`)}\n`);
   for (const one of receipts)
     if ("children_left" in one && one.children_left) tell_of_children(one.agent_id, one.children_left);
-  context.exit_code(success ? 0 : 1);
+  context.exit_code(errors[0]?.cause.exit_code ?? (success ? 0 : 1));
 }
+
+/** One of several that were named, and why it could not be ended. */
+interface Failed {
+  agent: string;
+  cause: SupervisorError;
+}
+
+/**
+ * Does it for each, all at once; what fails for one of them goes to `errors`, and the others go on, as with `kill`, `docker kill` and `systemctl stop`:
+ * an id that nobody knows any more must not keep the rest alive. A supervisor that is not there fails for all.
+ */
+async function each<T>(ids: string[], errors: Failed[], work: (id: string) => Promise<T>): Promise<T[]> {
+  const settled = await Promise.allSettled(ids.map(work));
+  return settled.flatMap((one, index) => {
+    if (one.status === "fulfilled") return [one.value];
+    const cause: unknown = one.reason;
+    if (!(cause instanceof SupervisorError) || OF_ALL.includes(cause.code)) throw cause;
+    errors.push({ agent: ids[index] as string, cause });
+    return [];
+  });
+}
+
+const OF_ALL: ErrorCode[] = ["no_daemon", "daemon_gone", "daemon_info_unreadable", "daemon_stopping"];
 
 /** An end takes tens of milliseconds, or its grace; after this long a person wonders what it waits for. In ms. */
 const WONDER_MS = 2_000;
