@@ -86,6 +86,8 @@ export const host_facts = z.object({
   cgroups: z.array(cgroup_ref).default([]),
   /** The `record` of the launch; null before it, and from hosts of protocol 1. */
   record: z.record(z.string(), z.unknown()).nullable().default(null),
+  /** The limit of each of its logs while the agent runs, in bytes; null for none. Absent before and after, and from hosts that do not tell it. */
+  log_max_bytes: log_max_bytes.nullable().optional(),
 });
 export type HostFacts = z.infer<typeof host_facts>;
 

@@ -163,7 +163,12 @@ async function take_up(services: Services, agent: AgentRecord, link: HostLink, f
 
 async function note_facts(services: Services, agent: AgentRecord, facts: HostFacts): Promise<void> {
   const host = { ...facts.host, socket: socket_of(services, agent), protocol: facts.protocol, boot_id: boot_id() };
-  const news_of_agent = facts.process ? facts_to_remember(facts) : {};
+  // Nobody runs without a host that was noted: the entry was rebuilt from files, which know less than the host.
+  const rebuilt = agent.host === null && agent.status === "running";
+  const from_host = rebuilt && facts.record ? remembered(agent, facts.record) : {};
+  const news_of_agent = facts.process
+    ? { ...facts_to_remember(facts), ...limit_of({ ...agent, ...from_host }, facts) }
+    : {};
   agent.stalled = facts.stalled;
   const disagreement = uneven(facts, await bytes_on_disk(services, agent));
   if (disagreement !== null) {
@@ -176,15 +181,17 @@ async function note_facts(services: Services, agent: AgentRecord, facts: HostFac
   );
   // A hundred agents that are just as they were are no reason to write.
   if (!changed && !news) return;
-  // Nobody runs without a host that was noted: the entry was rebuilt from files, which know less than the host.
-  const rebuilt = agent.host === null && agent.status === "running";
   await services.registry.update(agent, {
-    ...(rebuilt && facts.record ? remembered(agent, facts.record) : {}),
+    ...from_host,
     host,
     ...news_of_agent,
     notes: news ? [...agent.notes, disagreement] : agent.notes,
   });
 }
+
+/** The host's limit is the truth, because it is the one that works: a daemon that died after it had told the host another one has not recorded it. */
+const limit_of = ({ log_limit }: Pick<AgentRecord, "log_limit">, { log_max_bytes }: HostFacts) =>
+  log_max_bytes === undefined ? {} : { log_limit: { ...log_limit, max_bytes: log_max_bytes } };
 
 /** What the host remembers of the agent's entry, without what the registry knows better. */
 function remembered(agent: AgentRecord, record: Record<string, unknown>): Partial<AgentRecord> {

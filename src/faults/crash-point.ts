@@ -44,6 +44,7 @@ export const CRASH_POINTS = [
   "queue.requeued",
   // The daemon, while an agent runs
   "rotation.recorded",
+  "limit.host_told",
   "pane.pipes_made",
   "pane.placeholder_started",
   "pane.moved",

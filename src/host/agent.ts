@@ -36,6 +36,8 @@ export interface Agent {
   bytes_read(): number;
   bytes_written(): number;
   stalled(): string | null;
+  /** The limit of its logs, in bytes; null for none. */
+  log_max(): number | null;
   /** Another limit for its logs; null for none. */
   set_log_max(max_bytes: number | null): void;
   /** It is being ended: no limit holds its output up any more. */
@@ -81,6 +83,7 @@ export async function start_agent(spec: LaunchSpec, options: AgentOptions): Prom
     if (size) resize(...size);
 
     const logs: LogFile[] = [];
+    let { max_bytes: log_max } = spec.log_limit ?? NO_LIMIT;
     let told: string | null = null;
     const stalled = () => logs.find((log) => log.stalled)?.stalled ?? null;
     // One log that goes on says nothing while the other is still held up.
@@ -187,7 +190,9 @@ export async function start_agent(spec: LaunchSpec, options: AgentOptions): Prom
       bytes_read: () => outputs.reduce((sum, one) => sum + one.account.bytes_read, 0),
       bytes_written: () => outputs.reduce((sum, one) => sum + one.account.bytes_written, 0),
       stalled,
+      log_max: () => log_max,
       set_log_max: (max_bytes) => {
+        log_max = max_bytes;
         for (const log of logs) log.set_max_bytes(max_bytes);
       },
       lift_log_limit: () => {

@@ -94,6 +94,7 @@ export async function run_host(given: HostOptions): Promise<void> {
     tmux_server,
     cgroups: agent?.cgroups ?? [],
     record: agent?.spec.record ?? null,
+    ...(agent && phase === "running" ? { log_max_bytes: agent.log_max() } : {}),
   });
 
   /** The socket keeps its listener and its connections under the new name. */

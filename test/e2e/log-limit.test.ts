@@ -203,6 +203,37 @@ describe("a log that is full", () => {
     expect({ success, bytes: cleanup.bytes_logged }).toEqual({ success: true, bytes: seq(300_000).length });
   });
 
+  test.each([8_192, null])(
+    "is on record as the host has it (%s) after a supervisor that died before it had recorded it",
+    async (max_bytes) => {
+      await supervisor.signal_daemon("SIGTERM");
+      supervisor.env.SUPERVISOR_CRASH_AT = `limit.host_told:${supervisor.root}/mark`;
+      await supervisor.boot();
+      delete supervisor.env.SUPERVISOR_CRASH_AT;
+      const agent = await supervisor.deploy({
+        command: [fixture("idles")],
+        log_max_bytes: 1_000_000,
+        log_full: "pause",
+      });
+      const set = supervisor.client.call("set_log_limit", {
+        params: { agent: agent.id },
+        body: { log_max_bytes: max_bytes },
+      });
+      await expect(set).rejects.toMatchObject({ code: "daemon_gone" });
+      supervisor.forget_daemon();
+      await supervisor.boot();
+      const adopted = await eventually("the agent to be adopted", async () => {
+        const one = await get(agent);
+        return one.host_state === "connected" ? one : null;
+      });
+      expect(adopted.log_limit).toEqual({ max_bytes, full: "pause" });
+      const [on_disk] = JSON.parse(
+        readFileSync(join(dirname(dirname(log_of(agent))), "AGENT_REGISTRY.json"), "utf8"),
+      ).agents;
+      expect(on_disk.log_limit).toEqual({ max_bytes, full: "pause" });
+    },
+  );
+
   test("is not limited again while the agent is being ended", async () => {
     const script = `trap "" HUP; trap "echo asked; sleep 2; seq 100000; exit 0" TERM; echo ready; while :; do sleep 0.05; done`;
     const agent = await supervisor.deploy({

@@ -14,6 +14,7 @@ import { eventually, fixture, TestSupervisor } from "./supervisor.ts";
  * without a spare host; in `stop` nothing is deployed. */
 type Story =
   | "rotates"
+  | "limited"
   | "half_rotated"
   | "tmux_dies"
   | "registry_lost"
@@ -39,6 +40,7 @@ function stories_of(point: CrashPoint): Story[] {
   if (point === "spare.dismissed") return ["stop"];
   if (/^(task|deploy|spare)\./.test(point)) return ["kill"];
   if (/^(host\.part_|rotation\.)/.test(point)) return ["rotates"];
+  if (point === "limit.host_told") return ["limited"];
   if (point === "end.rotation_undone") return ["half_rotated"];
   if (/^pane\./.test(point)) return ["tmux_dies"];
   if (point === "reconcile.host_taken_in") return ["registry_lost"];
@@ -135,7 +137,10 @@ async function crash_at(supervisor: TestSupervisor, point: CrashPoint, story: St
       await supervisor.spare();
       await quiet(supervisor.client.call("stop", { body: {} }));
     } else if (story === "rotates") await quiet(rotates());
-    else if (story === "fails") await quiet(supervisor.deploy({ command: ["/bin/sleep", "x".repeat(200_000)] }));
+    else if (story === "limited") {
+      const { id } = await idles();
+      await quiet(supervisor.client.call("set_log_limit", { params: { agent: id }, body: { log_max_bytes: 4096 } }));
+    } else if (story === "fails") await quiet(supervisor.deploy({ command: ["/bin/sleep", "x".repeat(200_000)] }));
     else if (story === "retire") {
       const agent = await quiet(supervisor.deploy({ command: [fixture("prints-and-exits"), "20480"] }));
       if (agent) await quiet(supervisor.client.call("wait", { params: { agent: agent.id } }));

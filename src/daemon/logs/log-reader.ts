@@ -19,7 +19,7 @@ export class LogReader {
   readonly closed = this.was_closed.promise;
   private wake = deferred();
   private path = "";
-  /** True when `chunks` came to the end of the log; false when it had to let go before. */
+  /** True when `chunks` came to the end of the log, or `chunks_backwards` to its beginning; false when it had to let go before. */
   complete = false;
   /** True when another file has its name now: it was rotated, and is complete. */
   replaced = false;
@@ -87,6 +87,7 @@ export class LogReader {
         yield block;
         end = start;
       }
+      this.complete = !this.is_let_go;
     } finally {
       await this.let_go();
     }

@@ -7,7 +7,7 @@ import { constants } from "node:fs";
 import { pipeline } from "node:stream";
 import { createGunzip } from "node:zlib";
 import type { AgentRecord } from "../../contract/agent.ts";
-import { SupervisorError } from "../../contract/errors.ts";
+import { is_errno, SupervisorError } from "../../contract/errors.ts";
 import type { LogQuery } from "../../contract/operations/output.ts";
 import { is_ended } from "../../contract/status.ts";
 import { open_in_place } from "../../drivers/in-place.ts";
@@ -17,6 +17,7 @@ import { position_of_last } from "./last-lines.ts";
 import { compile_filter, type Line, last_of, lines_of } from "./lines.ts";
 import { list_parts, may_rotate, type Part } from "./log-parts.ts";
 import type { LogReader } from "./log-reader.ts";
+import { LOOKS, Moved } from "./moved.ts";
 
 /** A part that is read: a plain file, opened and held by a reader, or an archive, which is opened when it is read. */
 type Source = { part: Part } & ({ kind: "plain"; reader: LogReader } | { kind: "archive" });
@@ -109,9 +110,18 @@ async function last_part(asked: Asked, parts: Part[], count: number): Promise<{ 
 
 /** The log's bytes from `place` on, wherever it is by then. `place` moves along. */
 async function* bytes_of(asked: Asked, first: Source, place: Place, follow: boolean): AsyncGenerator<Buffer> {
+  let misses = 0;
   for (let source = first; ; source = await open_part(asked, place.number)) {
     if (source.kind === "archive") {
-      for await (const chunk of skipped(await gunzipped(source.part.path), place.at)) {
+      const { path } = source.part;
+      const archive = await gunzipped(path).catch((error) => {
+        if (!is_errno(error, "ENOENT")) throw error;
+        if (++misses === LOOKS) throw new Moved(path, { cause: error });
+        return null;
+      });
+      // Removed since it was found: whether the part is somewhere else, or gone, is looked at anew.
+      if (!archive) continue;
+      for await (const chunk of skipped(archive, place.at)) {
         place.at += chunk.length;
         yield chunk;
       }
@@ -140,7 +150,7 @@ async function number_after({ services, agent, role }: Asked, number: number): P
 const removed = (agent: AgentRecord) =>
   new SupervisorError("log_not_found", `a part of the log of ${agent.id} was removed while it was read`);
 
-async function* skipped(chunks: AsyncIterable<Buffer>, count: number): AsyncGenerator<Buffer> {
+export async function* skipped(chunks: AsyncIterable<Buffer>, count: number): AsyncGenerator<Buffer> {
   let left = count;
   for await (const chunk of chunks) {
     if (left < chunk.length) yield left > 0 ? chunk.subarray(left) : chunk;

@@ -11,6 +11,7 @@ import { joined, type Shown, show_line } from "./format.ts";
 import { compile_filter, type Line, limited, lines_backwards, lines_of } from "./lines.ts";
 import { list_parts, type Part } from "./log-parts.ts";
 import { gunzipped, log_role, will_grow_no_more } from "./log-stream.ts";
+import { despite_moves } from "./moved.ts";
 import { Summary } from "./summary.ts";
 import { first_timestamp, timestamp_of } from "./timestamps.ts";
 
@@ -21,7 +22,19 @@ const TIMESTAMP_BYTES = 1024 * 1024;
 /** What a summary is made of, from the end of the log. In bytes. */
 const SUMMARY_BYTES = 32 * 1024 * 1024;
 
-export async function get_output(
+/** A log that is rotated, set aside or archived meanwhile is read anew: the answer is one document, of one moment. */
+export function get_output(
+  services: Services,
+  agent: AgentRecord,
+  query: OutputQuery,
+  signal: AbortSignal,
+): Promise<OutputAnswer> {
+  return despite_moves(agent.tracked_files[log_role(query.stream)] ?? agent.id, () =>
+    read_output(services, agent, query, signal),
+  );
+}
+
+async function read_output(
   services: Services,
   agent: AgentRecord,
   query: OutputQuery,
@@ -110,8 +123,7 @@ async function* forwards({ services, agent, parts, sizes, signal }: Reading, pos
     const at = Math.max(0, position - before);
     before += size;
     if (kind === "archive") yield* await gunzipped(path);
-    else if (at < size || index === parts.length - 1)
-      yield* services.readers.read(agent.id, path, { position: at, follow: false, signal });
+    else if (at < size || index === parts.length - 1) yield* services.readers.read(agent.id, path, at, signal);
   }
 }
 

@@ -7,6 +7,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import { type Deferred, deferred } from "../../contract/deferred.ts";
 import { is_errno, SupervisorError } from "../../contract/errors.ts";
 import { LogReader } from "./log-reader.ts";
+import { LOOKS, Moved } from "./moved.ts";
 
 /** How long a reader may take to come to the end of a log that grows no more, in ms; a client that does not read must not hold an end up. */
 const LAST_READ_MS = 2_000;
@@ -24,10 +25,10 @@ export class LogReaders {
 
   /**
    * Opens an agent's log for reading. Waits while the agent's files are being dealt with; then `find` says where the log is. Rejects
-   * with what `find` rejects with, or when the client goes away meanwhile. The file is closed when `signal` is aborted, whatever else happens.
+   * with what `find` rejects with, with `Moved` when it is never where `find` says, or when the client goes away meanwhile. The file is closed when `signal` is aborted, whatever else happens.
    */
   async open(agent_id: string, find: () => Promise<string>, signal: AbortSignal): Promise<LogReader> {
-    for (let tried = ""; ; ) {
+    for (let looks = 1; ; ) {
       const gate = this.gate(agent_id);
       if (gate.shut > 0) {
         await unless_gone(gate.opened.promise, signal);
@@ -45,11 +46,10 @@ export class LogReaders {
       signal.addEventListener("abort", leave, { once: true });
       try {
         const path = await find();
-        const again = path === tried;
-        tried = path;
-        // A file that is not there was moved between the look and the opening: it is looked for once more.
+        // A file that is not there was moved between the look and the opening: it is looked for anew.
         const attached = reader.attach(path).catch((error) => {
-          if (again || !is_errno(error, "ENOENT")) throw error;
+          if (!is_errno(error, "ENOENT")) throw error;
+          if (looks++ === LOOKS) throw new Moved(path, { cause: error });
           return false;
         });
         if (await attached) return reader;
@@ -62,20 +62,18 @@ export class LogReaders {
     }
   }
 
-  /** The bytes of a file from `position`; with `follow`, also those to come, until the agent ends. Ends early when made to let go. */
-  async *read(
-    agent_id: string,
-    path: string,
-    options: { position: number; follow: boolean; signal: AbortSignal },
-  ): AsyncGenerator<Buffer> {
-    const reader = await this.open(agent_id, async () => path, options.signal);
-    yield* reader.chunks(options.position, options.follow);
+  /** The bytes of a file from `position` to its end. Rejects with `Moved` when it is not there, or has to be let go before its end. */
+  async *read(agent_id: string, path: string, position: number, signal: AbortSignal): AsyncGenerator<Buffer> {
+    const reader = await this.open(agent_id, async () => path, signal);
+    yield* reader.chunks(position, false);
+    if (!reader.complete) throw signal.aborted ? gone() : new Moved(path);
   }
 
-  /** The blocks of a file from its end, as it is now, to its beginning. */
+  /** The blocks of a file from its end, as it is now, to its beginning. Rejects as `read` does. */
   async *read_backwards(agent_id: string, path: string, signal: AbortSignal): AsyncGenerator<Buffer> {
     const reader = await this.open(agent_id, async () => path, signal);
     yield* reader.chunks_backwards();
+    if (!reader.complete) throw signal.aborted ? gone() : new Moved(path);
   }
 
   /** Does `work` while no reader holds a file of this agent. Those there are come to their end, or are made to let go. */

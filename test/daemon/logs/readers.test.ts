@@ -69,6 +69,49 @@ test("the last lines of a sparse 10 GB file are found without reading it", async
   }
 });
 
+test("a file that is moved between the look and the opening is looked for anew; one that never is where it is said to be has a code", async () => {
+  const dir = await mkdtemp(join(tmpdir(), "sv-readers-"));
+  const path = join(dir, "a_stream.jsonl");
+  const readers = new LogReaders();
+  const signal = new AbortController().signal;
+  try {
+    await writeFile(path, "x\n");
+    let looks = 0;
+    // The same place twice: it was there at both looks, and moved after each.
+    const find = async () => (++looks < 4 ? join(dir, "elsewhere") : path);
+    const reader = await readers.open("a", find, signal);
+    expect(looks).toBe(4);
+    await reader.let_go();
+    await expect(readers.open("a", async () => join(dir, "nowhere_stream.jsonl"), signal)).rejects.toMatchObject({
+      code: "log_not_found",
+      message: "nowhere_stream.jsonl was moved while it was read; ask again",
+    });
+    expect(getEventListeners(signal, "abort")).toEqual([]);
+  } finally {
+    await rm(dir, { recursive: true });
+  }
+});
+
+test("a read that has to let go before its end is no whole read", async () => {
+  const dir = await mkdtemp(join(tmpdir(), "sv-readers-"));
+  const path = join(dir, "log");
+  const readers = new LogReaders();
+  const signal = new AbortController().signal;
+  try {
+    await writeFile(path, "x".repeat(200_000));
+    for (const chunks of [readers.read("a", path, 0, signal), readers.read_backwards("a", path, signal)]) {
+      expect((await chunks.next()).done).toBe(false);
+      await readers.without("a", async () => undefined);
+      await expect(chunks.next()).rejects.toMatchObject({ code: "log_not_found" });
+    }
+    let bytes = 0;
+    for await (const chunk of readers.read_backwards("a", path, signal)) bytes += chunk.length;
+    expect(bytes).toBe(200_000);
+  } finally {
+    await rm(dir, { recursive: true });
+  }
+});
+
 test("a request that reads many parts leaves nothing at its signal, and one that is given up lets go", async () => {
   const dir = await mkdtemp(join(tmpdir(), "sv-readers-"));
   const path = join(dir, "log");
