@@ -106,6 +106,11 @@ export async function lsof_removed(
 /** nice(1)'s; of use to nobody but who has time. */
 const LOWEST = 19;
 
+/** What lsof says of a mount in `-e` that was unmounted since the list of mounts was read; it then answers nothing else. */
+const UNMOUNTED = /is not a mounted file system/;
+/** How often it is asked at most with the mounts as they are by then: where file systems come and go all the time, nobody can tell. */
+const TRIES = 4;
+
 const exempt = (asked: readonly string[]) => elsewhere(list_mounts(), asked).flatMap((point) => ["-e", point]);
 
 /** Each thread of a process names what it has in common with the others. */
@@ -114,7 +119,19 @@ function once_each(holders: readonly RawHolder[]): RawHolder[] {
   return [...new Map(holders.map((one) => [key(one), one])).values()];
 }
 
+/** `ask` makes the question, with the mounts of that moment. */
 async function answer_of(
+  ask: () => readonly string[],
+  canary: Canary,
+  options: Omit<LsofOptions, "among"> & { nice?: number; signal?: AbortSignal },
+): Promise<LsofAnswer> {
+  for (let tries = 1; ; tries++) {
+    const answer = await ask_once(ask, canary, options);
+    if (answer.ok || tries === TRIES || !UNMOUNTED.test(answer.reason)) return answer;
+  }
+}
+
+async function ask_once(
   ask: () => readonly string[],
   canary: Canary,
   {

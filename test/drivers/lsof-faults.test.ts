@@ -1,5 +1,5 @@
 /** What is made of an lsof that is not well: never a verdict. The fakes are programs of the test's own; the answers they copy are the real one's. */
-import { chmod, mkdtemp, open, rm, writeFile } from "node:fs/promises";
+import { chmod, mkdtemp, open, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
@@ -53,6 +53,25 @@ test.each([
   const { verdict } = await ask(script);
   expect(verdict).toMatchObject({ verdict: "unknown", holders: [], reason: expect.stringMatching(reason) });
   await expect.poll(() => processes_marked(dir), { timeout: 5_000 }).toEqual([]);
+});
+
+const GONE_MOUNT = `echo 'lsof: "-e /mnt/gone" is not a mounted file system.' >&2; exit 1`;
+
+test("an lsof that is told of a mount which was unmounted meanwhile is asked again, with the mounts as they are by then", async () => {
+  const { answer } = await ask(
+    `echo x >>${dir}/asked; if [ "$(wc -l <${dir}/asked)" -lt 3 ]; then ${GONE_MOUNT}; fi; REAL "$@"`,
+  );
+  expect(answer).toEqual({ ok: true, holders: [] });
+  expect(await readFile(join(dir, "asked"), "utf8")).toBe("x\nx\nx\n");
+});
+
+test("where file systems come and go all the time nobody can tell, and it is not asked for ever", async () => {
+  const { verdict } = await ask(`echo x >>${dir}/asked; ${GONE_MOUNT}`);
+  expect(verdict).toMatchObject({
+    verdict: "unknown",
+    reason: expect.stringContaining('"-e /mnt/gone" is not a mounted file system'),
+  });
+  expect(await readFile(join(dir, "asked"), "utf8")).toBe("x\n".repeat(4));
 });
 
 test("an lsof that is not there has no verdict", async () => {

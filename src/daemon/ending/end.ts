@@ -149,11 +149,21 @@ async function run_end(services: Services, agent: AgentRecord, request: EndReque
       status: receipt.status,
       handles: receipt.cleanup.handles,
       bytes_logged: receipt.cleanup.bytes_logged,
+      ...(receipt.cleanup.files_deferred.length > 0 ? { files_wait: why_they_wait(receipt) } : {}),
     },
     "an agent ended",
   );
   return receipt;
 }
+
+/** Each reason once: most often all files of an agent wait for the same. */
+const why_they_wait = ({ cleanup }: Receipt) => [
+  ...new Set(
+    cleanup.files_deferred.map(
+      ({ reason, holders }) => reason ?? `held by ${holders.map((one) => `${one.command} (${one.pid})`).join(", ")}`,
+    ),
+  ),
+];
 
 /** True for an agent whose end is not over yet. */
 export function is_unfinished(agent: AgentRecord): boolean {
