@@ -39,7 +39,15 @@ export class Reports {
     });
   }
 
-  /** Resolves when no report to these files is under way. Once an agent's end has begun none follows, so that none makes its file anew. */
+  /** How many files are remembered: of agents that have reported and whose end has not begun. */
+  get remembered(): number {
+    return new Set([...this.queues.keys(), ...this.whole]).size;
+  }
+
+  /**
+   * Resolves when no report to these files is under way. Once an agent's end has begun none follows, so that none makes its file anew; nothing of them
+   * is remembered from then on.
+   */
   async settled(paths: readonly string[]): Promise<void> {
     for (const path of paths) {
       for (let queue = this.queues.get(path); queue; queue = this.queues.get(path)) {
@@ -47,6 +55,7 @@ export class Reports {
         await last.catch(() => undefined /* told to who reported */);
         if (this.queues.get(path) === queue && queue.next === null) break;
       }
+      this.whole.delete(path);
     }
   }
 

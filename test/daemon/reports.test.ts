@@ -19,3 +19,20 @@ test("reports under way when an end begins are on disk before it goes on", async
     await rm(dir, { recursive: true });
   }
 });
+
+test("nothing is remembered of the reports of an agent that has ended", async () => {
+  const dir = await mkdtemp(join(tmpdir(), "sv-reports-"));
+  const [ended, going_on] = ["a", "b"].map((name) => join(dir, "progress", `${name}_progress.jsonl`)) as [string, string];
+  const reports = new Reports();
+  try {
+    await mkdir(join(dir, "progress"));
+    await Promise.all([reports.append(ended, 1), reports.append(going_on, 1)]);
+    await reports.settled([going_on]);
+    await reports.append(going_on, 2);
+    expect(reports.remembered).toBe(2);
+    await reports.settled([ended, join(dir, "findings", "never_reported.jsonl")]);
+    expect(reports.remembered).toBe(1);
+  } finally {
+    await rm(dir, { recursive: true });
+  }
+});

@@ -17,4 +17,9 @@ export const LIMITS = {
   param_length: 200,
   /** Of one operation on one agent. An agent that reports each line of its work stays below; a loop that does nothing else does not. */
   requests_a_second: 3_000,
+  /**
+   * How many of these counts are kept, the latest ones: one that is near its limit comes up thousands of times in its second, and is never the oldest of so
+   * many. Each is about 250 bytes, and would otherwise be kept for agents that ended long ago (5,000 of them by the library's default).
+   */
+  counts_kept: 500,
 } as const;

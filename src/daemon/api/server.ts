@@ -63,6 +63,7 @@ export async function start_server(services: Services): Promise<FastifyInstance>
   await app.register(rate_limit, {
     max: LIMITS.requests_a_second,
     timeWindow: 1000,
+    cache: LIMITS.counts_kept,
     // On a unix socket nobody has an address: each operation on each agent is counted by itself.
     keyGenerator: ({ routeOptions, params }) => `${routeOptions.url} ${(params as { agent?: string }).agent ?? ""}`,
     errorResponseBuilder: (_request, { max }) =>
