@@ -8,11 +8,9 @@ import { cpu_ms, processes_of, pss_mb } from "./lib/proc.mjs";
 import { growth_row, median, regression, row } from "./lib/stats.mjs";
 import { fitting } from "./lib/terminals.mjs";
 import { grown_to } from "./lib/watch.mjs";
-import { start_pm2 } from "./systems/pm2.mjs";
+import { MANAGERS } from "./systems/lists.mjs";
 import { start_all } from "./systems/skipped.mjs";
 import { start_supervisor } from "./systems/supervisor.mjs";
-import { start_supervisord } from "./systems/supervisord.mjs";
-import { start_seed } from "./systems/tmux.mjs";
 
 /** Deploys and kills at once. */
 const LANES = 8;
@@ -35,7 +33,7 @@ export async function run({ rounds, short, long }) {
   for (const level of levels) {
     const samples = new Map();
     for (let turn = 0; turn < turns; turn++) {
-      for (const start of [start_supervisor, start_seed, start_pm2, start_supervisord]) {
+      for (const start of [start_supervisor, ...MANAGERS]) {
         const started = await start_all([start]);
         skipped = [...new Set([...skipped, ...started.skipped])];
         const [system] = started.systems;

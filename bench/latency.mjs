@@ -10,11 +10,9 @@ import { growth_row, median, regression, row } from "./lib/stats.mjs";
 import { fitting } from "./lib/terminals.mjs";
 import { wall } from "./lib/wall.mjs";
 import { gone, grown_to, next_file, start_time } from "./lib/watch.mjs";
-import { start_pm2 } from "./systems/pm2.mjs";
+import { MANAGERS } from "./systems/lists.mjs";
 import { start_all } from "./systems/skipped.mjs";
 import { SUPERVISOR, start_supervisor } from "./systems/supervisor.mjs";
-import { start_supervisord } from "./systems/supervisord.mjs";
-import { start_seed } from "./systems/tmux.mjs";
 
 const AT_ONCE = 20;
 /** Deploys that run beside each other while the others are made. */
@@ -26,7 +24,7 @@ export async function run({ rounds, short, long }) {
   if (levels.length === 0) throw new Error(fit.skipped.join("; "));
   const turns = rounds ?? (short ? 7 : 11);
   const supervisor = await start_supervisor();
-  const { systems: others, skipped } = await start_all([start_seed, start_pm2, start_supervisord]);
+  const { systems: others, skipped } = await start_all(MANAGERS);
   const systems = [supervisor, ...others];
   const rows = [];
   const charts = [];

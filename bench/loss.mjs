@@ -10,12 +10,9 @@ import { growth_row, regression } from "./lib/stats.mjs";
 import { terminal_output } from "./lib/terminal-text.mjs";
 import { on_clean_up, temporary_directory } from "./lib/undo.mjs";
 import { grown_to } from "./lib/watch.mjs";
-import { start_pm2 } from "./systems/pm2.mjs";
-import { start_script } from "./systems/readers.mjs";
+import { LOGGERS } from "./systems/lists.mjs";
 import { start_all } from "./systems/skipped.mjs";
 import { start_supervisor } from "./systems/supervisor.mjs";
-import { start_supervisord } from "./systems/supervisord.mjs";
-import { start_pipe_pane, start_seed } from "./systems/tmux.mjs";
 
 /** What is not in a log so long after the agent printed it never will be: no system holds output back for a second. In ms. */
 const GIVE_UP_MS = 3_000;
@@ -23,14 +20,7 @@ const GIVE_UP_MS = 3_000;
 export async function run({ rounds, short, long }) {
   const turns = rounds ?? (long ? 20 : short ? 2 : 5);
   const root = temporary_directory("sv-payload-");
-  const { systems, skipped } = await start_all([
-    start_supervisor,
-    start_seed,
-    start_pipe_pane,
-    start_script,
-    start_pm2,
-    start_supervisord,
-  ]);
+  const { systems, skipped } = await start_all([start_supervisor, ...LOGGERS]);
   const cases = await make_cases(root);
   const counts = systems.map(({ name }) => ({
     name,

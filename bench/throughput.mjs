@@ -13,12 +13,9 @@ import { growth_row, regression, row } from "./lib/stats.mjs";
 import { terminal_output } from "./lib/terminal-text.mjs";
 import { in_time, run_file, temporary_directory } from "./lib/undo.mjs";
 import { grown_to } from "./lib/watch.mjs";
-import { start_pm2 } from "./systems/pm2.mjs";
-import { start_bare_reader, start_script } from "./systems/readers.mjs";
+import { LOGGERS_AND_LIMIT } from "./systems/lists.mjs";
 import { start_all } from "./systems/skipped.mjs";
 import { start_supervisor } from "./systems/supervisor.mjs";
-import { start_supervisord } from "./systems/supervisord.mjs";
-import { start_pipe_pane, start_seed } from "./systems/tmux.mjs";
 
 /** A log that has not all of it by then has lost some. In ms. */
 const GIVE_UP_MS = 30_000;
@@ -33,15 +30,7 @@ export async function run({ rounds, short, long }) {
   ];
   // A tenth, for the growth: a fixed cost would show as an intercept.
   const tenth = await payload(root, "ASCII", `${"0123456789".repeat(10).slice(0, 99)}\n`, Math.ceil(size / 10));
-  const { systems, skipped } = await start_all([
-    start_supervisor,
-    start_seed,
-    start_pipe_pane,
-    start_script,
-    start_pm2,
-    start_supervisord,
-    start_bare_reader,
-  ]);
+  const { systems, skipped } = await start_all([start_supervisor, ...LOGGERS_AND_LIMIT]);
   const lanes = systems.flatMap((system) => [
     { system, watched: false, label: system.name },
     ...(system.attach && !system.terminal_text ? [{ system, watched: true, label: `${system.name}, watched` }] : []),

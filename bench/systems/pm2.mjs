@@ -1,11 +1,12 @@
 // pm2 by its own API (faster than its command line), with a daemon and a home of its own in a temporary directory.
-import { readFile, rm } from "node:fs/promises";
+import { readFile } from "node:fs/promises";
 import { createRequire } from "node:module";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { end_leftovers } from "../lib/proc.mjs";
 import { on_clean_up, temporary_directory } from "../lib/undo.mjs";
 import { gone, start_time } from "../lib/watch.mjs";
+import { with_kill } from "./own-files.mjs";
 import { Skipped } from "./skipped.mjs";
 
 export async function start_pm2() {
@@ -40,7 +41,7 @@ export async function start_pm2() {
   for (const name of Object.keys(own)) delete process.env[name];
   const pid = Number(await readFile(join(root, "pm2.pid"), "utf8"));
   daemon = { pid, started: start_time(pid) };
-  const system = {
+  return with_kill({
     name: "pm2 (API)",
     root,
     logs: join(root, "logs"),
@@ -63,11 +64,6 @@ export async function start_pm2() {
       });
       return { id, log, files: [log, `${log}.err`] };
     },
-    /** pm2 leaves the logs; they are removed here as its users must. */
-    async kill(agent) {
-      await system.end(agent);
-      for (const file of agent.files) await rm(file, { force: true });
-    },
     async end({ id }) {
       // Ended before, and forgotten.
       await ask("delete", id).catch((error) => {
@@ -75,6 +71,5 @@ export async function start_pm2() {
       });
     },
     stop,
-  };
-  return system;
+  });
 }

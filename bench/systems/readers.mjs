@@ -1,11 +1,12 @@
 // Programs that log one command's terminal and manage nothing: script(1), and a bare reader in C, which is the limit of what a
 // log written from a terminal can do.
 import { spawn } from "node:child_process";
-import { mkdir, rm } from "node:fs/promises";
+import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { end_leftovers } from "../lib/proc.mjs";
 import { in_time, on_clean_up, run_file, temporary_directory } from "../lib/undo.mjs";
+import { with_kill } from "./own-files.mjs";
 import { program } from "./skipped.mjs";
 
 export const start_script = async () => {
@@ -32,7 +33,7 @@ async function start_reader(name, command) {
   on_clean_up(async () => {
     await end_leftovers(root);
   });
-  return {
+  return with_kill({
     name,
     root,
     logs,
@@ -46,10 +47,6 @@ async function start_reader(name, command) {
       await new Promise((resolve, reject) => child.once("spawn", resolve).once("error", reject));
       return { id, log, files: [log], child, ended };
     },
-    async kill(agent) {
-      await this.end(agent);
-      for (const file of agent.files) await rm(file, { force: true });
-    },
     async end({ id, child, ended }) {
       child.kill("SIGTERM");
       await in_time(ended, () => `${name} of ${id} to end`);
@@ -57,5 +54,5 @@ async function start_reader(name, command) {
     stop: async () => {
       await end_leftovers(root);
     },
-  };
+  });
 }

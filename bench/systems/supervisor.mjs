@@ -11,9 +11,10 @@ import { processes_of } from "../lib/proc.mjs";
 import { DEADLINE_MS, in_time, on_clean_up, run_file, temporary_directory } from "../lib/undo.mjs";
 
 export const SUPERVISOR = fileURLToPath(new URL("../../dist/supervisor.js", import.meta.url));
+const PROBE = fileURLToPath(new URL("../lib/heap-probe.cjs", import.meta.url));
 
-/** With one task. Its sockets lie in the same directory. */
-export async function start_supervisor() {
+/** With one task. Its sockets lie in the same directory. With a `probe` it can be told to collect its garbage. */
+export async function start_supervisor({ probe = false } = {}) {
   const root = temporary_directory("sv-bench-");
   const env = { PATH: process.env.PATH, HOME: root, LANG: "C.UTF-8", XDG_RUNTIME_DIR: root };
   // So that the two ways of containment, and of verification, can be compared.
@@ -27,10 +28,11 @@ export async function start_supervisor() {
   let socket = null;
   const start = async () => {
     // Detached: Ctrl-C must reach the benchmark alone, which then stops the supervisor with its agents.
-    child = spawn(process.execPath, [SUPERVISOR, "start", "--json", "--log-level", "error", "--workspace", workspace], {
+    const args = [SUPERVISOR, "start", "--json", "--log-level", "error", "--workspace", workspace];
+    child = spawn(process.execPath, [...(probe ? ["--expose-gc", "--require", PROBE] : []), ...args], {
       env,
       detached: true,
-      stdio: ["ignore", "pipe", "inherit"],
+      stdio: ["ignore", "pipe", "inherit", ...(probe ? ["ipc"] : [])],
     });
     ended = new Promise((resolve) => child.once("exit", resolve));
     const ready = Promise.race([
@@ -109,6 +111,12 @@ export async function start_supervisor() {
         spare = await waiting_spare(root);
       }
       return spare;
+    },
+    /** Collects the supervisor's garbage. Answers its memory then, in bytes: `{live, heap_total, rss}`. */
+    async collect() {
+      const answer = new Promise((resolve) => child.once("message", resolve));
+      child.send({ collect: true });
+      return in_time(answer, () => "the supervisor to collect its garbage");
     },
     /** Kills the supervisor; its agents live on. Resolves when it is gone. */
     async crash() {

@@ -1,12 +1,13 @@
 // supervisord by XML-RPC over its unix socket. Programs are added one by one, as configuration files that it reads again.
 import { spawn } from "node:child_process";
-import { mkdir, rm, writeFile } from "node:fs/promises";
+import { mkdir, writeFile } from "node:fs/promises";
 import { request } from "node:http";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { end_leftovers } from "../lib/proc.mjs";
 import { in_time, on_clean_up, temporary_directory } from "../lib/undo.mjs";
 import { next_file } from "../lib/watch.mjs";
+import { with_kill } from "./own-files.mjs";
 import { program } from "./skipped.mjs";
 
 export async function start_supervisord() {
@@ -50,7 +51,7 @@ files=${programs}/*.conf
   on_clean_up(stop);
   await listening.found;
   await in_time(answering(socket), () => "supervisord to answer");
-  const system = {
+  return with_kill({
     name: "supervisord (XML-RPC)",
     root,
     logs,
@@ -80,11 +81,6 @@ killasgroup=true
       await call(socket, "supervisor.startProcess", id, false);
       return { id, log, files: [log, `${log}.err`, agent, conf] };
     },
-    /** supervisord leaves the logs; they are removed here as its users must. */
-    async kill(agent) {
-      await system.end(agent);
-      for (const file of agent.files) await rm(file, { force: true });
-    },
     async end({ id }) {
       // NOT_RUNNING: it ended by itself. BAD_NAME: it was ended and forgotten before.
       await call(socket, "supervisor.stopProcess", id, true).catch((error) => {
@@ -95,8 +91,7 @@ killasgroup=true
       });
     },
     stop,
-  };
-  return system;
+  });
 }
 
 /** Its socket has a name before it listens. */

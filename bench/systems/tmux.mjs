@@ -1,11 +1,12 @@
 // What people have today, on a private tmux server: the seed (`cat prompt | agent | tee log`; kill-session, half a second, five
 // deletes), and the same pane logged by `pipe-pane`. Nothing is verified by either.
-import { mkdir, rm, writeFile } from "node:fs/promises";
+import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { PROMPT, quote } from "../lib/agents.mjs";
 import { end_leftovers } from "../lib/proc.mjs";
 import { on_clean_up, run_file, temporary_directory } from "../lib/undo.mjs";
+import { with_kill } from "./own-files.mjs";
 
 export const start_seed = () =>
   start_tmux("seed (tmux + tee)", async (tmux, name, script, prompt, log) => {
@@ -42,7 +43,7 @@ async function start_tmux(name, begin) {
   await tmux("start-server");
   const logs = join(root, "logs");
   await mkdir(logs);
-  return {
+  const system = {
     name,
     root,
     logs,
@@ -56,12 +57,6 @@ async function start_tmux(name, begin) {
       for (const file of files.slice(2)) await writeFile(file, "{}\n");
       return { id, log, files };
     },
-    /** The whole of the seed's protocol. */
-    async kill(agent) {
-      await this.end(agent);
-      await delay(500);
-      for (const file of agent.files) await rm(file, { force: true });
-    },
     /** Its session alone. One that went by itself, with the agent, is no failure. */
     async end({ id }) {
       await tmux("kill-session", "-t", `=${id}`).catch((error) => {
@@ -71,4 +66,6 @@ async function start_tmux(name, begin) {
     attach: ({ id }) => ["tmux", "-S", socket, "attach", "-t", `=${id}`],
     stop,
   };
+  // The whole of the seed's protocol: half a second, then five deletes.
+  return with_kill(system, () => delay(500));
 }

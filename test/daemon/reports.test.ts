@@ -22,7 +22,10 @@ test("reports under way when an end begins are on disk before it goes on", async
 
 test("nothing is remembered of the reports of an agent that has ended", async () => {
   const dir = await mkdtemp(join(tmpdir(), "sv-reports-"));
-  const [ended, going_on] = ["a", "b"].map((name) => join(dir, "progress", `${name}_progress.jsonl`)) as [string, string];
+  const [ended, going_on] = ["a", "b"].map((name) => join(dir, "progress", `${name}_progress.jsonl`)) as [
+    string,
+    string,
+  ];
   const reports = new Reports();
   try {
     await mkdir(join(dir, "progress"));
