@@ -4,9 +4,10 @@ import { setTimeout as delay } from "node:timers/promises";
 import { READY_AGENT } from "./lib/agents.mjs";
 import { bars } from "./lib/chart.mjs";
 import { at_most } from "./lib/goal.mjs";
+import { in_lanes } from "./lib/lanes.mjs";
 import { cpu_ms, processes_of, pss_mb } from "./lib/proc.mjs";
+import { fitting } from "./lib/room.mjs";
 import { growth_row, median, regression, row } from "./lib/stats.mjs";
-import { fitting } from "./lib/terminals.mjs";
 import { grown_to } from "./lib/watch.mjs";
 import { MANAGERS } from "./systems/lists.mjs";
 import { start_all } from "./systems/skipped.mjs";
@@ -32,6 +33,7 @@ export async function run({ rounds, short, long }) {
   const growth = new Map();
   for (const level of levels) {
     const samples = new Map();
+    console.error(`bench: density: ${level} agents`);
     for (let turn = 0; turn < turns; turn++) {
       for (const start of [start_supervisor, ...MANAGERS]) {
         const started = await start_all([start]);
@@ -104,7 +106,7 @@ const WORDS = {
 
 async function measure(system, count, idle_ms) {
   const agents = [];
-  const deploy_s = await in_lanes(count, async (at) => {
+  const deploy_s = await in_lanes(count, LANES, async (at) => {
     const agent = await system.deploy(`d${at}`, READY_AGENT);
     await grown_to(agent.log);
     agents.push(agent);
@@ -119,17 +121,6 @@ async function measure(system, count, idle_ms) {
   const memory = await Promise.all(all.map(async ({ pid }) => ({ pid, mb: await pss_mb(pid) })));
   const all_mb = memory.reduce((sum, { mb }) => sum + mb, 0);
   const manager_mb = memory.find(({ pid }) => pid === system.pid?.())?.mb ?? 0;
-  const end_s = await in_lanes(count, (at) => system.kill(agents[at]));
+  const end_s = await in_lanes(count, LANES, (at) => system.kill(agents[at]));
   return { per_agent_mb: all_mb / count, all_mb, manager_mb, cpu_percent, deploy_s, end_s };
-}
-
-/** Seconds until all were done. */
-async function in_lanes(count, work) {
-  let next = 0;
-  const began = performance.now();
-  const lane = async () => {
-    while (next < count) await work(next++);
-  };
-  await Promise.all(Array.from({ length: LANES }, lane));
-  return (performance.now() - began) / 1000;
 }

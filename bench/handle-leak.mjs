@@ -4,6 +4,7 @@
 import { readFile } from "node:fs/promises";
 import { DEAF_AGENT, ESCAPING_AGENT, PASSING_AGENT, pid_in, READY_AGENT } from "./lib/agents.mjs";
 import { at_most } from "./lib/goal.mjs";
+import { in_lanes } from "./lib/lanes.mjs";
 import { difference, inventory, left_rows } from "./lib/leftovers.mjs";
 import { memory_figures } from "./lib/memory-over-cycles.mjs";
 import { descriptors, end_leftovers, pss_mb } from "./lib/proc.mjs";
@@ -124,7 +125,6 @@ export async function run({ cycles, short, long }) {
  * with the count after each cycle.
  */
 async function run_cycles(system, count, prefix, failures = null, look = async () => undefined) {
-  let next = 0;
   let done = 0;
   let refused = 0;
   const turn = () => {
@@ -132,22 +132,18 @@ async function run_cycles(system, count, prefix, failures = null, look = async (
     serials.set(system, serial + 1);
     return serial % 4;
   };
-  const lane = async () => {
-    while (next < count) {
-      const at = next++;
-      const [kind, script] = Object.entries(KINDS)[turn()];
-      try {
-        await one_cycle(system, `${prefix}x${at}`, kind, script);
-      } catch (error) {
-        if (system.name !== "supervisor") refused++;
-        else if (failures === null) throw error;
-        else note_failure(failures, `${prefix}x${at}`, kind, error);
-      }
-      done++;
-      await look(done);
+  await in_lanes(count, LANES, async (at) => {
+    const [kind, script] = Object.entries(KINDS)[turn()];
+    try {
+      await one_cycle(system, `${prefix}x${at}`, kind, script);
+    } catch (error) {
+      if (system.name !== "supervisor") refused++;
+      else if (failures === null) throw error;
+      else note_failure(failures, `${prefix}x${at}`, kind, error);
     }
-  };
-  await Promise.all(Array.from({ length: LANES }, lane));
+    done++;
+    await look(done);
+  });
   return refused;
 }
 

@@ -6,8 +6,10 @@ import { createRequire } from "node:module";
 import { pid_in, READY_AGENT } from "./lib/agents.mjs";
 import { bars } from "./lib/chart.mjs";
 import { at_most } from "./lib/goal.mjs";
+import { in_lanes } from "./lib/lanes.mjs";
+import { progress_of } from "./lib/progress.mjs";
+import { fitting } from "./lib/room.mjs";
 import { growth_row, median, regression, row } from "./lib/stats.mjs";
-import { fitting } from "./lib/terminals.mjs";
 import { wall } from "./lib/wall.mjs";
 import { gone, grown_to, next_file, start_time } from "./lib/watch.mjs";
 import { MANAGERS } from "./systems/lists.mjs";
@@ -18,8 +20,8 @@ const AT_ONCE = 20;
 /** Deploys that run beside each other while the others are made. */
 const LANES = 8;
 
-export async function run({ rounds, short, long }) {
-  const fit = fitting(long ? [0, 100, 400] : short ? [0, 50] : [0, 100], AT_ONCE);
+export async function run({ rounds, others: asked, short, long }) {
+  const fit = fitting(asked ?? (long ? [0, 100, 400] : short ? [0, 50] : [0, 100]), AT_ONCE);
   const levels = fit.levels;
   if (levels.length === 0) throw new Error(fit.skipped.join("; "));
   const turns = rounds ?? (short ? 7 : 11);
@@ -149,16 +151,14 @@ async function very_first(supervisor) {
 }
 
 async function deploy_up_to(supervisor, from, to) {
-  let next = from;
-  const lane = async () => {
-    while (next < to) {
-      next++;
-      const agent = await supervisor.deploy("other", READY_AGENT);
-      await grown_to(agent.log);
-      before.add(agent.log.split("/").at(-1));
-    }
-  };
-  await Promise.all(Array.from({ length: LANES }, lane));
+  const tell = progress_of("latency", to - from, "other agents");
+  let running = 0;
+  await in_lanes(to - from, LANES, async () => {
+    const agent = await supervisor.deploy("other", READY_AGENT);
+    await grown_to(agent.log);
+    before.add(agent.log.split("/").at(-1));
+    tell(++running);
+  });
   return to;
 }
 

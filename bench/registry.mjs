@@ -7,8 +7,10 @@ import { join } from "node:path";
 import { READY_AGENT } from "./lib/agents.mjs";
 import { bars } from "./lib/chart.mjs";
 import { at_least, at_most } from "./lib/goal.mjs";
+import { in_lanes } from "./lib/lanes.mjs";
+import { progress_of } from "./lib/progress.mjs";
+import { fitting } from "./lib/room.mjs";
 import { growth_row, median, regression, row } from "./lib/stats.mjs";
-import { fitting } from "./lib/terminals.mjs";
 import { in_time, temporary_directory } from "./lib/undo.mjs";
 import { start_supervisor } from "./systems/supervisor.mjs";
 
@@ -84,14 +86,12 @@ export async function run({ rounds, short, long }) {
 }
 
 async function deploy_up_to(supervisor, agents, to) {
-  let next = agents.length;
-  const lane = async () => {
-    while (next < to) {
-      next++;
-      agents.push(await supervisor.deploy("r", READY_AGENT));
-    }
-  };
-  await Promise.all(Array.from({ length: LANES }, lane));
+  const from = agents.length;
+  const tell = progress_of("registry", to - from, "agents deployed");
+  await in_lanes(to - from, LANES, async () => {
+    agents.push(await supervisor.deploy("r", READY_AGENT));
+    tell(agents.length - from);
+  });
 }
 
 const report = (supervisor, agent, message, sent) => {
@@ -100,16 +100,10 @@ const report = (supervisor, agent, message, sent) => {
 };
 
 async function send(supervisor, agents, count, sent) {
-  let next = 0;
-  const began = performance.now();
-  const caller = async () => {
-    while (next < count) {
-      const at = next++;
-      await report(supervisor, agents[at % agents.length], `step ${at}`, sent);
-    }
-  };
-  await Promise.all(Array.from({ length: CALLERS }, caller));
-  return (count * 1000) / (performance.now() - began);
+  const seconds = await in_lanes(count, CALLERS, (at) =>
+    report(supervisor, agents[at % agents.length], `step ${at}`, sent),
+  );
+  return count / seconds;
 }
 
 /** From the request until a registry with the message in it is in its place, seen by a watch on its directory. */

@@ -1,4 +1,4 @@
-// npm run bench -- [NAME...] [--json] [--short | --long] [--rounds N] [--cycles N] [--save]. Exit codes: 0 measured, 1 it failed, 2 wrong usage.
+// npm run bench -- [NAME...] [--json] [--short | --long] [--rounds N] [--cycles N] [--others N,N…] [--save]. Exit codes: 0 measured, 1 it failed, 2 wrong usage.
 // A goal that is missed is a result, not a failure: on a busy machine that happens.
 import { execFileSync } from "node:child_process";
 import { existsSync } from "node:fs";
@@ -17,6 +17,7 @@ function parse_arguments() {
   const options = {
     rounds: { type: "string" },
     cycles: { type: "string" },
+    others: { type: "string" },
     json: flag,
     short: flag,
     long: flag,
@@ -31,6 +32,13 @@ function parse_arguments() {
     if (values[name] === undefined) continue;
     asked[name] = Number(values[name]);
     if (!Number.isInteger(asked[name]) || asked[name] < 1) throw new Error(`--${name} must be a number from 1 up`);
+  }
+  if (values.others !== undefined) {
+    // With none in any case: what the others cost is told beside it.
+    asked.others = [...new Set([0, ...values.others.split(",").map(Number)])].sort((a, b) => a - b);
+    if (asked.others.some((one) => !Number.isInteger(one) || one < 0) || values.others === "")
+      throw new Error("--others must be numbers of agents, as in 0,100,400");
+    if (positionals.join() !== "latency") throw new Error("--others is of latency alone");
   }
   return { names: positionals.length > 0 ? positionals : ALL, asked, json: values.json, save: values.save };
 }

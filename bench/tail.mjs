@@ -30,8 +30,9 @@ export async function run({ rounds, short }) {
   const samples = logs.map(() => ({ daemon: [], tail: [], cli: [] }));
   const rss = async () =>
     Number(/VmRSS:\s+(\d+)/.exec(await readFile(`/proc/${supervisor.pid()}/status`, "utf8"))?.[1]) / 1024;
-  // Code that is loaded at first use is not the cost of a log.
-  await supervisor.call("GET", `/v1/agents/${logs[0].id}/output?tail=${LINES}`);
+  // As many reads of the short log as there will be in all: what reading takes at all, code and garbage, is not the cost of a long log.
+  for (let turn = 0; turn < turns * logs.length; turn++)
+    await supervisor.call("GET", `/v1/agents/${logs[0].id}/output?tail=${LINES}`);
   const before = await rss();
   for (let turn = 0; turn < turns; turn++) {
     for (const [at, { id, log, last }] of logs.entries()) {
@@ -66,7 +67,7 @@ export async function run({ rounds, short }) {
   );
   const points = logs.flatMap(({ bytes }, at) => samples[at].daemon.map((ms) => [bytes / 1e9, ms]));
   rows.push(...follow_rows, growth_row("answer of the daemon: growth", regression(points), "ms", "GB", 4), {
-    name: "memory of the daemon, before → after (RSS)",
+    name: "memory of the daemon, after as many reads of 1 MB → after all (RSS)",
     figure: `${before.toFixed(1)} → ${after.toFixed(1)} MB`,
     value: after - before,
   });
@@ -79,7 +80,7 @@ export async function run({ rounds, short }) {
     ],
     goals: [
       at_most(`logs -n ${LINES} of 10 GB, in the daemon (ms)`, median(samples.at(-1).daemon), 20),
-      at_most("memory of the daemon, rise over all reads (MB)", after - before, 10),
+      at_most("memory of the daemon, rise by reading the long logs (MB)", after - before, 10),
     ],
     notes: [
       "the daemon's answer includes its way through the socket",
