@@ -78,3 +78,28 @@ test("an environment is held again by the next tmux server when the one that hel
   await kill(first);
   expect(await wait(queued)).toMatchObject({ status: "completed", exit: { code: 0 } });
 });
+
+test("where nobody runs, what waits for a floor is held again as well when the server dies, and by a server that others started", async () => {
+  const first = await idler();
+  const queued = await with_secret();
+  const config = join(supervisor.root, "supervisor.config.json");
+  // Nobody may begin from here on.
+  await supervisor.signal_daemon("SIGTERM");
+  writeFileSync(config, JSON.stringify({ limits: { max_concurrent: 1, min_free_memory: "900T" } }));
+  await supervisor.boot();
+  await kill(first);
+  await eventually("it to wait for memory", async () => (await get(queued)).queue_reason.includes("memory"));
+  const held = async () => (await tmux("show-options -s")).includes(queued.id);
+  await tmux("kill-server");
+  await eventually("the environment to be held by the next server", held);
+  await tmux("kill-server");
+  const { tmux_socket, runtime_dir } = await supervisor.client.call("health");
+  // A server of the same socket that has nothing, as that of a spare host would be.
+  await supervisor.shell(`tmux -S ${tmux_socket} -f ${runtime_dir}/tmux.conf new-session -d -s somebody cat`);
+  await eventually("the environment to be held by that one", held);
+  await tmux("kill-session -t somebody");
+  await supervisor.signal_daemon("SIGKILL");
+  writeFileSync(config, JSON.stringify({ limits: { max_concurrent: 1 } }));
+  await supervisor.boot();
+  expect(await wait(queued)).toMatchObject({ status: "completed", exit: { code: 0 }, success: true });
+});

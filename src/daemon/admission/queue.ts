@@ -13,7 +13,7 @@ import type { Task } from "../registry/task.ts";
 import type { Services } from "../services.ts";
 import { end_start } from "./end-start.ts";
 import { shortage } from "./floors.ts";
-import { all_held, hold, let_go } from "./held.ts";
+import { Holdings } from "./holdings.ts";
 import { may_start, scopes_for } from "./judge.ts";
 import { crowd_text, crowded } from "./limits.ts";
 import { Line, type Ticket, type Waiting } from "./line.ts";
@@ -24,6 +24,7 @@ const AGAIN_MS = 3_000;
 
 export class Queue implements WaitingRoom {
   private readonly line = new Line();
+  private readonly holdings = new Holdings(() => this.surroundings(), this.line);
   private next_seq = 1;
   private pumping = false;
   private again = false;
@@ -46,7 +47,7 @@ export class Queue implements WaitingRoom {
     this.stop_listening = events.listen(({ type }) => {
       if (type === "agent_ended") this.pump();
       // The server that held the environments is dead; the next one gets them.
-      if (type === "pane_lost") void this.hold_again();
+      if (type === "pane_lost") void this.holdings.hold_again();
     });
   }
 
@@ -86,8 +87,8 @@ export class Queue implements WaitingRoom {
   }
 
   async take(agent: AgentRecord, plan: DeployPlan): Promise<void> {
-    const { tmux, events } = this.surroundings();
-    await hold(tmux, agent.id, plan);
+    const { events } = this.surroundings();
+    await this.holdings.hold(agent, plan);
     crash_point("queue.held");
     const full = crowded(scopes_for(this.surroundings(), agent));
     this.put(agent, plan, full ? crowd_text(full) : "others are before it");
@@ -98,13 +99,7 @@ export class Queue implements WaitingRoom {
   async let_go(agent: AgentRecord): Promise<void> {
     this.drop(agent);
     if (agent.queue === null) return;
-    const { tmux, log } = this.surroundings();
-    await let_go(tmux, agent.id).catch((error) =>
-      log.warn(
-        { agent_id: agent.id, error: message_of(error) },
-        "what tmux held of a queued agent stays until the next start",
-      ),
-    );
+    await this.holdings.let_go(agent);
     crash_point("queue.let_go");
   }
 
@@ -234,39 +229,26 @@ export class Queue implements WaitingRoom {
   }
 
   private async ask_for_plans(): Promise<void> {
-    const { tmux, registry } = this.surroundings();
-    const held = await all_held(tmux);
-    const known = new Map(registry.agents().map((agent) => [agent.id, agent]));
-    for (const id of held.keys()) {
-      const status = known.get(id)?.status;
-      if (status !== "queued" && status !== "deploying") await let_go(tmux, id);
-    }
+    const held = await this.holdings.take_over();
     for (const one of this.line.turns()) {
       one.plan ??= held.get(one.agent.id) ?? null;
       if (one.plan === null) this.fail(one.agent, LOST);
     }
   }
 
-  private async hold_again(): Promise<void> {
-    const { tmux, log } = this.surroundings();
-    for (const { agent, plan } of this.line.turns())
-      if (plan && this.line.get(agent.id))
-        await hold(tmux, agent.id, plan).catch((error) =>
-          log.warn(
-            { agent_id: agent.id, error: message_of(error) },
-            "a queued agent would not survive the supervisor now",
-          ),
-        );
-  }
-
   private look_again(): void {
     if (this.timer || this.closed) return;
     this.timer = setTimeout(() => {
       this.timer = null;
-      const unknown = this.line.turns().some((one) => one.plan === null);
-      void (unknown ? this.restore() : Promise.resolve()).then(() => this.pump());
+      void this.learn_again().then(() => this.pump());
     }, AGAIN_MS);
     this.timer.unref();
+  }
+
+  /** What is not known of those that wait, and what a server that died meanwhile had of them. */
+  private async learn_again(): Promise<void> {
+    if (this.line.turns().some((one) => one.plan === null)) await this.restore();
+    await this.holdings.hold_again_if_lost();
   }
 
   private put(agent: AgentRecord, plan: DeployPlan | null, why: string): void {
