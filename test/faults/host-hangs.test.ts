@@ -84,6 +84,8 @@ describe("a host that hangs", () => {
       ).then((one) => one.id);
       const receipt = await supervisor.client.call("kill", { params: { agent: id } });
       expect(receipt.cleanup).toMatchObject({ survivors: [], handles: "clear", files_failed: [], files_deferred: [] });
+      // Continued (5 s), told by a signal and deaf to it (10 s), killed: a half of what a host has that is slow to end its agent.
+      expect(receipt.cleanup.duration_ms.stop).toBeLessThan(30_000);
       await expect_no_host(supervisor);
     },
   );

@@ -24,6 +24,7 @@ import { is_out_of_place, remove_in_place } from "../../drivers/in-place.ts";
 import { boot_id, is_alive, read_process } from "../../drivers/procfs.ts";
 import { crash_point } from "../../faults/crash-point.ts";
 import { end_start } from "../admission/end-start.ts";
+import { end_host } from "../end-host.ts";
 import { read_exit_record } from "../exit-record.ts";
 import type { HostLink } from "../host-link.ts";
 import { measure_log, track_segments, undo_half_rotations } from "../segments.ts";
@@ -41,6 +42,11 @@ const LEAVE_DEADLINE_MS = 3_000;
 const REACH_MS = 5_000;
 /** How long a host that was told by a signal may take after its agent's grace, in ms: KILL_DEADLINE_MS of the family, the drain's give-up, and its own leave. */
 const LEAVE_BY_SIGNAL_MS = 30_000;
+/**
+ * How long a host that accepts and answers nothing may go on so after it was continued and told to end, in ms, before it is killed: as long as one that is
+ * connected is waited for then (REQUEST_DEADLINE_MS of the link). A signal is handled where a question is, so that it has not seen the one either.
+ */
+const DEAF_MS = 10_000;
 /** How often is looked whether it has left: nobody tells of the death of another's child. In ms. */
 const LOOK_MS = 20;
 
@@ -122,13 +128,24 @@ async function reach(services: Services, agent: AgentRecord): Promise<void> {
 
 /**
  * For a host that lives but cannot be spoken with: another version, or its socket was removed. Every version ends its agent on TERM, with
- * the agent's own grace, and leaves an exit record. Null when it did not leave in time.
+ * the agent's own grace, and leaves an exit record. Null when it did not leave in time. One that hangs is killed: the search for it goes on meanwhile, and
+ * would have its answer as soon as it went on.
  */
 async function by_signal(services: Services, agent: AgentRecord): Promise<ClosedReport | null> {
   const { host } = agent;
   if (!host || !signal_process(host, "SIGTERM")) return null;
-  const deadline = performance.now() + agent.grace_ms + LEAVE_BY_SIGNAL_MS;
-  while (is_alive(host) && performance.now() < deadline) await delay(LOOK_MS);
+  const told = performance.now();
+  const hangs = () =>
+    services.host_states.get(agent.id)?.state === "unresponsive" && performance.now() - told > DEAF_MS;
+  while (is_alive(host) && performance.now() - told < agent.grace_ms + LEAVE_BY_SIGNAL_MS && !hangs())
+    await delay(LOOK_MS);
+  if (is_alive(host) && hangs()) {
+    services.log.error(
+      { agent_id: agent.id },
+      "the host hangs: it does not answer after it was continued and told to end; it is killed",
+    );
+    await end_host(host);
+  }
   return read_exit_record(exit_record_path(services.registry.task_of(agent).dir, agent.id), agent.id);
 }
 
