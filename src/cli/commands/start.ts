@@ -74,10 +74,12 @@ function stop_signals(): { first: Promise<null>; second: Promise<"at once"> } {
 
 /** From boot to the end of an orderly stop. */
 async function serve(context: Context, options: Options, signalled: Promise<null>): Promise<void> {
-  const [{ start_daemon }, { daemon_log }] = await Promise.all([
+  const [{ start_daemon }, { bound_heap_growth }, { daemon_log }] = await Promise.all([
     import("../../daemon/run.ts"),
+    import("../daemon-heap.ts"),
     import("../daemon-log.ts"),
   ]);
+  bound_heap_growth();
   const log = daemon_log(options.logLevel);
   const daemon = await start_daemon({
     workspace: context.workspace(),

@@ -15,12 +15,16 @@ export type Found<T> = { agent: AgentRecord } | { task: T; left: Entry };
 
 /** The agent with this id, or the only one whose id begins so, or whose type it is. Throws `agent_not_found` or `ambiguous_agent`. */
 export function look_up<T extends Place>(tasks: Iterable<T>, id_or_prefix: string): Found<T> {
-  const fits: ({ id: string } & Found<T>)[] = [];
-  for (const task of tasks) {
+  const places = [...tasks];
+  // A whole id first, in all tasks: programs type nothing else, and only a beginning is worth a look at everybody who ever left.
+  for (const task of places) {
     const agent = task.agents.get(id_or_prefix);
     if (agent) return { agent };
     const left = task.journal.get(id_or_prefix);
     if (left) return { task, left };
+  }
+  const fits: ({ id: string } & Found<T>)[] = [];
+  for (const task of places) {
     for (const one of task.agents.values()) if (one.id.startsWith(id_or_prefix)) fits.push({ id: one.id, agent: one });
     for (const one of task.journal.entries())
       if (one.id.startsWith(id_or_prefix)) fits.push({ id: one.id, task, left: one });
