@@ -51,7 +51,7 @@ export default {
       "drivers",
       "A driver knows one outside thing and gives facts. Policy stays with who calls it.",
       ALL_BUT_BUILTINS,
-      ["^src/contract/", packages("execa", "p-retry")],
+      ["^src/contract/", packages("execa", "p-retry", "koffi")],
     ),
     room(
       "containment",
@@ -167,6 +167,14 @@ export default {
       "A program that the machine has no means to start must not end whoever starts it.",
       {
         path: packages("execa"),
+      },
+    ),
+    only_in(
+      "^src/drivers/lease",
+      "koffi",
+      "What calls into the C library by itself can end the process: one call, in one place.",
+      {
+        path: packages("koffi"),
       },
     ),
     only_in("^src/daemon/metrics", "prom-client", "What is counted, and under which name, is said in one place.", {

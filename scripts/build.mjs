@@ -1,5 +1,5 @@
-// Bundles the two programs of the project into dist/: the `supervisor` command (with the daemon loaded only when it
-// is asked for) and the agent host, one file, because it is started once per agent and must boot fast.
+// Bundles the programs of the project into dist/: the `supervisor` command (with the daemon loaded only when it is asked for), the agent host,
+// one file, because it is started once per agent and must boot fast, and the daemon's thread that looks at processes.
 import { chmod, rm } from "node:fs/promises";
 import { createRequire } from "node:module";
 import { build } from "esbuild";
@@ -29,6 +29,7 @@ const shared = {
     "yaml",
     "leven",
     "prom-client",
+    "koffi",
     "@modelcontextprotocol/sdk",
   ],
   // Bundled CommonJS packages call require(); an ES module has none of its own.
@@ -78,5 +79,13 @@ await build({
   minifyWhitespace: true,
   entryPoints: ["src/bin/agent-host.ts"],
   outfile: "dist/agent-host.cjs",
+});
+// One file, because it is loaded into a thread of the daemon, with a heap of its own.
+await build({
+  ...shared,
+  format: "cjs",
+  banner: {},
+  entryPoints: ["src/bin/look-thread.ts"],
+  outfile: "dist/look-thread.cjs",
 });
 await chmod("dist/supervisor.js", 0o755);

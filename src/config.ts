@@ -6,6 +6,7 @@ import { SupervisorError } from "./contract/errors.ts";
 import { DEFAULT_WORKSPACE } from "./contract/paths.ts";
 import { type Crash, parse_crash } from "./faults/crash-point.ts";
 
+export type Verification = "auto" | "proc" | "lsof";
 export type Environment = Record<string, string | undefined>;
 
 /** The workspace: as asked for, else SUPERVISOR_WORKSPACE, else `.agent-workspace` here. Absolute. */
@@ -52,9 +53,13 @@ export function containment_setting(env: Environment): "auto" | "cookie" {
   return env.SUPERVISOR_CONTAINMENT === "cookie" ? "cookie" : "auto";
 }
 
-/** How it is found out who holds a file: `lsof` has lsof over everything decide; anything else looks through /proc first. */
-export function verification_setting(env: Environment): "auto" | "lsof" {
-  return env.SUPERVISOR_VERIFICATION === "lsof" ? "lsof" : "auto";
+/**
+ * How it is found out who holds a file: `lsof` has lsof over everything decide; `proc` looks through /proc first; anything else asks the kernel for leases as well, where they
+ * can be had.
+ */
+export function verification_setting(env: Environment): Verification {
+  const setting = env.SUPERVISOR_VERIFICATION;
+  return setting === "lsof" || setting === "proc" ? setting : "auto";
 }
 
 /** What the tmux server and the hosts get of the environment: enough to run, and no secret. */

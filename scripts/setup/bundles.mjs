@@ -6,7 +6,7 @@ import { ROOT, run, say } from "./run.mjs";
 
 const STAMP = join(ROOT, "dist/.stamp");
 const BUILD = "scripts/build.mjs";
-const PROGRAMS = ["dist/supervisor.js", "dist/agent-host.cjs"];
+const PROGRAMS = ["dist/supervisor.js", "dist/agent-host.cjs", "dist/look-thread.cjs"];
 /** Besides src: how it is built, and from which packages. */
 const INPUTS = [BUILD, "package-lock.json", "package.json", "tsconfig.json"];
 

@@ -10,8 +10,8 @@ import { deferred } from "../contract/deferred.ts";
 import { message_of, SupervisorError } from "../contract/errors.ts";
 import { canary_file, cgroup_directory, daemon_socket, tmux_config, tmux_socket } from "../contract/paths.ts";
 import { is_ended } from "../contract/status.ts";
+import { type Looker, LookThread } from "../drivers/look-thread.ts";
 import { lsof_version } from "../drivers/lsof.ts";
-import { type LookForHolders, look_for_holders } from "../drivers/proc-holders.ts";
 import { end_idle_server, TMUX_CONFIG, tmux_version } from "../drivers/tmux/server.ts";
 import { arm, type Crash, crash_point } from "../faults/crash-point.ts";
 import { Queue } from "./admission/queue.ts";
@@ -47,7 +47,7 @@ import { HOST_PROGRAM } from "./start-host.ts";
 import { Sightings } from "./sweep/sightings.ts";
 import { Verifier } from "./verifier.ts";
 import { VERSION } from "./version.ts";
-import { whose_process } from "./whose.ts";
+import { connected_hosts, whose_process } from "./whose.ts";
 import { prepare_workspace } from "./workspace.ts";
 
 export interface DaemonOptions {
@@ -58,15 +58,16 @@ export interface DaemonOptions {
   config_places: ConfigPlace[];
   containment: "auto" | "cookie";
   /** `auto` unless told otherwise. */
-  verification?: "auto" | "lsof";
+  verification?: "auto" | "proc" | "lsof";
   log: Logger;
   /** How often deferred removals are tried again, in ms; a minute unless a test says otherwise. */
   sweep_every_ms?: number;
   /** For tests: another time for what grows old, and the program of hosts where this is not run from its bundle. */
   clock?: Clock;
   host_program?: string;
-  /** For tests: another way to name who may hold a file. */
-  look_for_holders?: LookForHolders;
+  /** For tests: another way to name who may hold a file, and the program of the thread that looks where this is not run from its bundle. */
+  looker?: Looker;
+  look_program?: string;
   /** For tests: where this process dies (docs/faults.md). */
   crash?: Crash | null;
 }
@@ -114,9 +115,8 @@ export async function start_daemon(options: DaemonOptions): Promise<Daemon> {
       take: true,
     });
     options.log.info({ mode: containment.report.mode }, `containment: ${containment.report.detail}`);
-    const verifier = new Verifier(
-      options.verification === "lsof" ? null : (options.look_for_holders ?? look_for_holders),
-    );
+    const verifier = new Verifier(looker_of(options), () => connected_hosts(services));
+    undo.push(() => verifier.close());
     const clock = options.clock ?? SYSTEM_CLOCK;
     const panes = new Panes(() => services);
     const halted = new AbortController();
@@ -166,7 +166,6 @@ export async function start_daemon(options: DaemonOptions): Promise<Daemon> {
     await services.audit.open(canary_file(runtime_dir));
     undo.push(() => services.audit.close());
     await verifier.open(canary_file(runtime_dir), whose_process(services));
-    undo.push(() => verifier.close());
     services.events.listen(metrics.hear);
     verifier.watch = metrics;
     registry.on_write = metrics.registry_written;
@@ -257,6 +256,18 @@ export async function start_daemon(options: DaemonOptions): Promise<Daemon> {
       await back().catch((failed) => options.log.error({ error: message_of(failed) }, "undoing a start failed"));
     throw error;
   }
+}
+
+/** Started while the rest boots. */
+function looker_of({ verification, looker, look_program }: DaemonOptions): Looker | null {
+  if (verification === "lsof") return null;
+  if (looker) return looker;
+  const thread = new LookThread({
+    no_leases: verification === "proc" ? "SUPERVISOR_VERIFICATION=proc asks for none" : null,
+    ...(look_program === undefined ? {} : { program: look_program }),
+  });
+  thread.warm();
+  return thread;
 }
 
 async function require_programs(): Promise<void> {

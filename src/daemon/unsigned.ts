@@ -4,9 +4,10 @@
  */
 import { stat } from "node:fs/promises";
 import { is_errno } from "../contract/errors.ts";
+import type { Looker } from "../drivers/look-thread.ts";
 import { type FileId, holds, type RawHolder } from "../drivers/lsof.ts";
 import { list_mounts, mount_of } from "../drivers/mounts.ts";
-import { has_name_of, look_again, low_half, type Match } from "../drivers/proc-holders.ts";
+import { has_name_of, low_half, type Match } from "../drivers/proc-holders.ts";
 
 /** A file that is there. A look through /proc is for regular files: others may be held as a directory that somebody is in. */
 export interface Found {
@@ -44,9 +45,11 @@ export async function unsigned_of(
   files: ReadonlyMap<string, Found>,
   matches: readonly Match[],
   holders: readonly RawHolder[],
+  again: Looker["again"],
 ): Promise<UnsignedFiles> {
   const all = [...files].flatMap(([path, file]) => unsigned_matches(path, file, matches, holders));
-  const still = new Set(all.length > 0 ? await look_again(all.map((one) => one.match)) : []);
+  // Where nobody can tell, none is still to be seen: it is begun anew.
+  const still = new Set(all.length > 0 ? await again(all.map((one) => one.match)) : []);
   const stays = all.filter((one) => still.has(one.match) && one.kinship === "same");
   return {
     doubts: new Map(

@@ -1,13 +1,15 @@
 /**
- * The verdict on files: does anybody hold them open? A look through /proc names who may, and lsof, asked about those and about the agent's own
- * family, signs. Asks that come while one runs share the next, so that twenty ends at once cost two. A canary file that the daemon holds open
+ * The verdict on files: does anybody hold them open? The kernel says by leases whether anybody has them, a look through /proc names who may, and lsof, asked about those
+ * and about the agent's own family, signs. Asks that come while one runs share the next, so that twenty ends at once cost two. A canary file that the daemon holds open
  * proves each look and each answer. Where /proc cannot tell, or once it was found wrong, lsof over everything decides.
  */
 import { type FileHandle, open, rm } from "node:fs/promises";
 import { is_used_up, trouble } from "../contract/errors.ts";
 import type { Holder, Verdict } from "../contract/receipt.ts";
+import type { LeaseAnswer } from "../drivers/lease.ts";
+import type { Looker } from "../drivers/look-thread.ts";
 import { type Canary, type FileId, holds, type LsofAnswer, lsof, type RawHolder } from "../drivers/lsof.ts";
-import { type Look, type LookForHolders, look_for_holders, low_half, type Match } from "../drivers/proc-holders.ts";
+import { type Look, low_half, type Match } from "../drivers/proc-holders.ts";
 import { Together } from "./together.ts";
 import { type Found, find, unsigned_of } from "./unsigned.ts";
 
@@ -28,6 +30,8 @@ export type Whose = (pid: number) => Holder["whose"];
 export interface VerifierWatch {
   lsof_ran: (ms: number, ok: boolean, scope: "candidates" | "everything") => void;
   looked: (ms: number, ok: boolean) => void;
+  /** A lease was asked for. */
+  leased: (answer: LeaseAnswer["answer"]) => void;
   judged: (verdict: Verdict) => void;
 }
 
@@ -46,18 +50,33 @@ const ROUNDS = 8;
 const TOO_MANY = 5_000;
 
 interface Ask {
-  files: ReadonlyMap<string, Found>;
+  files: ReadonlyMap<string, Wanted>;
   family: readonly number[];
 }
+type Wanted = Found & { lease: boolean };
+type Files = ReadonlyMap<string, Wanted>;
+
+/** Said of a file that somebody has, whom nobody can name. */
+const UNSEEN =
+  "the kernel refuses a lease on it: somebody has it open or mapped whom neither /proc nor lsof shows (another user, another container, a descriptor on its way through a socket)";
 
 export class Verifier {
-  watch: VerifierWatch = { lsof_ran: () => {}, looked: () => {}, judged: () => {} };
+  watch: VerifierWatch = { lsof_ran: () => {}, looked: () => {}, leased: () => {}, judged: () => {} };
   private canary: (Canary & { handle: FileHandle }) | null = null;
   private readonly asks = new Together((batch: readonly Ask[]) => this.find_holders(batch).catch(without_answer));
   private whose: Whose = () => "other";
+  /**
+   * Whom lsof need not wait for: when the last look named nobody to ask about but these, lsof is asked about them and the family while the next look is under way. Null when it
+   * named others.
+   */
+  private expected: readonly number[] | null = null;
+  private distrusted = false;
 
-  /** Without `look` lsof over everything decides. */
-  constructor(private look: LookForHolders | null = look_for_holders) {}
+  /** Without `looker` lsof over everything decides. `hosts`: processes that are known to run our own program for hosts now. */
+  constructor(
+    private readonly looker: Looker | null,
+    private readonly hosts: () => readonly number[] = () => [],
+  ) {}
 
   async open(canary_path: string, whose: Whose): Promise<void> {
     // What is there was left by a daemon that was killed, or planted: it is never opened.
@@ -69,6 +88,7 @@ export class Verifier {
   }
 
   async close(): Promise<void> {
+    await this.looker?.close();
     if (!this.canary) return;
     await this.canary.handle.close();
     await rm(this.canary.path, { force: true });
@@ -77,16 +97,20 @@ export class Verifier {
 
   /** A look named too few: from now on lsof over everything decides. */
   distrust(): void {
-    this.look = null;
+    this.distrusted = true;
   }
 
   /**
    * The verdict on each file. A file that is not there cannot be asked for: it is clear only in that nothing is left to hold by name. lsof is asked
-   * about the `family` (pids) in any case.
+   * about the `family` (pids) in any case. `lease` false for files in use: who opens one in the microseconds of a lease waits, or is told EAGAIN if it would not wait.
    */
-  async verify(paths: readonly string[], family: readonly number[] = []): Promise<FileVerdict[]> {
+  async verify(
+    paths: readonly string[],
+    family: readonly number[] = [],
+    { lease = true }: { lease?: boolean } = {},
+  ): Promise<FileVerdict[]> {
     const found = await Promise.all(paths.map(find));
-    const present = new Map(paths.flatMap((path, index) => (found[index] ? [[path, found[index]]] : [])));
+    const present = new Map(paths.flatMap((path, index) => (found[index] ? [[path, { ...found[index], lease }]] : [])));
     const answer = present.size > 0 ? await this.asks.ask([{ files: present, family }]) : NOTHING_ASKED;
     return paths.map((path, index) => {
       const id = found[index]?.id ?? null;
@@ -115,37 +139,60 @@ export class Verifier {
 
   /** Null when it must be begun anew: somebody let go, or ended, between the look and lsof, and may have handed it on to one whom neither has seen. */
   private async look_and_ask(
-    files: ReadonlyMap<string, Found>,
+    files: Files,
     family: readonly number[],
     canary: Canary,
     last: boolean,
   ): Promise<Answer | null> {
     const paths = [...files.keys()];
-    const look = await this.name_candidates([...files.values()], canary);
+    const { expected } = this;
+    const early = expected && this.can_look(files) ? this.sign(paths, canary, [...family, ...expected], []) : null;
+    early?.catch(() => undefined /* told to who waits for it, if it is not asked again */);
+    const look = await this.name_candidates(files, canary);
+    this.expected = expected_after(look, files, canary);
     if (!look.ok && look.restless) return last ? look : null;
     if (!look.ok) return this.timed("everything", () => lsof(paths, canary));
+    // Nobody is named whom lsof is not asked about already.
+    if (early && this.expected?.every((pid) => expected?.includes(pid))) return early;
     const { matches, ask_about } = look;
     const pids = new Set([...family, ...ask_about, ...matches.map((one) => one.pid)]);
     if (pids.size > TOO_MANY) return this.timed("everything", () => lsof(paths, canary));
     const threads_of = matches.filter((one) => one.in_thread).map((one) => one.pid);
-    const answer = await this.timed("candidates", () =>
-      lsof(paths, canary, { among: { pids: [...pids], threads_of } }),
-    );
+    const answer = await this.sign(paths, canary, [...pids], threads_of);
     if (!answer.ok) return answer;
-    const { doubts, restless } = await unsigned_of(files, matches, answer.holders);
-    if (restless.size > 0 && !last) return null;
+    const again: Looker["again"] = async (some) => (await this.looker?.again(some)) ?? null;
+    const { doubts, restless } = await unsigned_of(files, matches, answer.holders, again);
+    const unseen = [...files].filter(
+      ([path, { id }]) => is_refused(look, path) && !doubts.has(path) && !answer.holders.some((one) => holds(one, id)),
+    );
+    if (restless.size + unseen.length > 0 && !last) return null;
     for (const path of restless)
       doubts.set(path, `it is opened and closed again and again, by others each time (${ROUNDS} looks)`);
+    for (const [path] of unseen) doubts.set(path, doubts.get(path) ?? UNSEEN);
     return { ...answer, doubts };
   }
 
-  private async name_candidates(files: readonly Found[], canary: Canary): Promise<Look> {
-    if (!this.look || files.some((one) => !one.regular)) return { ok: false, reason: "there is no look" };
+  private sign(
+    paths: string[],
+    canary: Canary,
+    pids: readonly number[],
+    threads_of: readonly number[],
+  ): Promise<LsofAnswer> {
+    return this.timed("candidates", () => lsof(paths, canary, { among: { pids, threads_of } }));
+  }
+
+  private can_look(files: Files): boolean {
+    return this.looker !== null && !this.distrusted && [...files.values()].every((one) => one.regular);
+  }
+
+  private async name_candidates(files: Files, canary: Canary): Promise<Look> {
+    if (!this.looker || !this.can_look(files)) return { ok: false, reason: "there is no look" };
     const began = performance.now();
-    const look = await this.look([canary.id, ...files.map((one) => one.id)]);
-    const sees_us = (one: Match) => one.pid === canary.pid && low_half(one.inode) === low_half(canary.id.inode);
-    const ok = look.ok && look.matches.some(sees_us);
+    const sought = [...files].map(([path, { id, lease }]) => ({ ...id, ...(lease ? { lease_by: path } : {}) }));
+    const look = await this.looker.look([{ ...canary.id, open_only: true }, ...sought], this.hosts());
+    const ok = look.ok && look.matches.some((one) => is_canary(one, canary));
     this.watch.looked(performance.now() - began, ok);
+    if (look.ok) for (const { answer } of look.leases?.values() ?? []) this.watch.leased(answer);
     return look.ok && !ok ? { ok: false, reason: "it does not see what is open" } : look;
   }
 
@@ -157,11 +204,23 @@ export class Verifier {
   }
 }
 
+const is_canary = (one: Match, canary: Canary) =>
+  one.pid === canary.pid && low_half(one.inode) === low_half(canary.id.inode);
+
+const is_refused = (look: Look, path: string) => look.ok && look.leases?.get(path)?.answer === "refused";
+
+/** Whom the next look will probably name to be asked about, when nobody has any of the files; null where that is not so, or is not known. */
+function expected_after(look: Look, files: Files, canary: Canary): number[] | null {
+  if (!look.ok || look.ask_about.length > TOO_MANY / 2 || !look.matches.every((one) => is_canary(one, canary)))
+    return null;
+  return [...files.keys()].every((path) => look.leases?.get(path)?.answer === "granted") ? look.ask_about : null;
+}
+
 /** Whatever goes wrong is no verdict. */
 const without_answer = (error: unknown): Answer => ({ ok: false, reason: trouble(error) });
 
 /** Of these files, those that went away since they were found. */
-async function not_there(files: ReadonlyMap<string, Found>): Promise<string[]> {
+async function not_there(files: Files): Promise<string[]> {
   const paths = [...files.keys()];
   const found = await Promise.all(paths.map(find));
   return paths.filter((_, index) => !found[index]);

@@ -17,7 +17,11 @@ export async function verify_agents(services: Services, agents: AgentRecord[]): 
     return Object.entries(agent.tracked_files).map(([role, path]) => ({ agent, role, path: moved.get(role) ?? path }));
   });
   const ours = places.map(({ agent, path }) => is_inside(services.registry.task_of(agent).dir, path));
-  const verdicts = await services.verifier.verify(places.filter((_, index) => ours[index]).map((one) => one.path));
+  const verdicts = await services.verifier.verify(
+    places.filter((_, index) => ours[index]).map((one) => one.path),
+    [],
+    { lease: false },
+  );
   const files = await Promise.all(
     places.map(async ({ agent, role, path }, index) => {
       const one = { agent_id: agent.id, status: agent.status, role, path };

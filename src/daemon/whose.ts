@@ -26,6 +26,15 @@ export function whose_process({ registry, containment }: Services): Whose {
 }
 
 /**
+ * The pids of hosts that this daemon is connected with: they run our own program, which opens nothing by its path alone (O_PATH) and takes no descriptors from
+ * anybody, so that what they have is what a lease tells. A connection ends with its host, before anybody else can have its pid.
+ */
+export function connected_hosts({ registry, hosts }: Pick<Services, "registry" | "hosts">): number[] {
+  const boot = boot_id();
+  return registry.agents().flatMap(({ id, host }) => (host?.boot_id === boot && hosts.has(id) ? [host.pid] : []));
+}
+
+/**
  * The pure part. `leader` is whoever has the session's id as pid now, or null. A session's id is given away only when nobody of the session is
  * left (setsid(2), `struct pid` reference counting), so a leader that started at another time than the agent means another session.
  */

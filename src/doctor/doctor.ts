@@ -1,10 +1,12 @@
 /** What `supervisor doctor` looks at: it must answer when no daemon can. */
-import { access, constants } from "node:fs/promises";
-import { resolve } from "node:path";
+import { access, constants, realpath } from "node:fs/promises";
+import { dirname, resolve } from "node:path";
 import { find_containment } from "../containment/place.ts";
-import { message_of } from "../contract/errors.ts";
+import { is_errno, message_of } from "../contract/errors.ts";
 import { cgroup_directory } from "../contract/paths.ts";
+import { load_leases, why_no_lease_on } from "../drivers/lease.ts";
 import { lsof_version } from "../drivers/lsof.ts";
+import { list_mounts, mount_of } from "../drivers/mounts.ts";
 import { why_not_look } from "../drivers/proc-holders.ts";
 import { boot_id } from "../drivers/procfs.ts";
 import { tmux_version } from "../drivers/tmux/server.ts";
@@ -18,14 +20,14 @@ export interface Check {
 export async function examine(
   workspace: string,
   setting: "auto" | "cookie",
-  verification: "auto" | "lsof",
+  verification: "auto" | "proc" | "lsof",
 ): Promise<Check[]> {
   return Promise.all([
     check("node", async () => process.version),
     check("tmux", async () => (await tmux_version()) ?? fail("not installed; for example: apt-get install tmux")),
     check("lsof", async () => (await lsof_version()) ?? fail("not installed; for example: apt-get install lsof")),
     check("/proc", async () => `boot ${boot_id()}`),
-    check("verification", async () => explain_verification(verification)),
+    check("verification", async () => explain_verification(verification, workspace)),
     check("workspace", async () => {
       try {
         await access(workspace, constants.W_OK);
@@ -42,12 +44,31 @@ export async function examine(
   ]);
 }
 
-/** Neither way is missing anything: one is slower. */
-function explain_verification(setting: "auto" | "lsof"): string {
+/** No way is missing anything that the next is needed for: each is slower than the one before. */
+async function explain_verification(setting: "auto" | "proc" | "lsof", workspace: string): Promise<string> {
   const why = setting === "lsof" ? "SUPERVISOR_VERIFICATION=lsof asks for it" : why_not_look();
-  return why === null
-    ? "a look through /proc names who may hold a file, lsof over those signs, and lsof over everything looks over it afterwards"
-    : `lsof over everything decides who holds a file, which takes longer: ${why}`;
+  if (why !== null) return `lsof over everything decides who holds a file, which takes longer: ${why}`;
+  const look =
+    "a look through /proc names who may hold a file, lsof over those signs, and lsof over everything looks over it afterwards";
+  const none = setting === "proc" ? "SUPERVISOR_VERIFICATION=proc asks for none" : await why_no_leases(workspace);
+  return none === null
+    ? `a lease tells whether anybody has a file; ${look}`
+    : `${look}; without leases, which takes longer: ${none}`;
+}
+
+/** The file system is that of the nearest directory that is there. */
+async function why_no_leases(workspace: string): Promise<string | null> {
+  const leases = await load_leases();
+  return typeof leases === "string" ? leases : why_no_lease_on(mount_of(list_mounts(), await existing(workspace)));
+}
+
+async function existing(path: string): Promise<string> {
+  try {
+    return await realpath(path);
+  } catch (error) {
+    if (!is_errno(error, "ENOENT")) throw error;
+    return existing(dirname(path));
+  }
 }
 
 function fail(text: string): never {

@@ -1,14 +1,15 @@
 /** Who holds a file is found out the same way by a look through /proc with lsof over those it names, and by lsof over everything. */
 import { execFile, spawn } from "node:child_process";
 import { once } from "node:events";
-import { link, mkdir, rename, rm, writeFile } from "node:fs/promises";
+import { link, mkdir, rename, rm, stat, writeFile } from "node:fs/promises";
 import { basename, join } from "node:path";
 import { promisify } from "node:util";
 import fc from "fast-check";
-import { afterAll, beforeAll, expect, onTestFinished, test } from "vitest";
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from "vitest";
 import { deferred } from "../../src/contract/deferred.ts";
 import { type FileVerdict, Verifier } from "../../src/daemon/verifier.ts";
-import { type Look, type LookForHolders, look_for_holders } from "../../src/drivers/proc-holders.ts";
+import { type Looker, type LookForHolders, LookThread } from "../../src/drivers/look-thread.ts";
+import type { Look } from "../../src/drivers/proc-holders.ts";
 import { NO_MOUNT, needs } from "../support/disks.ts";
 import {
   hold,
@@ -17,26 +18,44 @@ import {
   hold_elsewhere,
   holders_directory,
   KINDS,
+  LOOK_PROGRAM,
   let_go,
+  NO_LEASE,
   remove_directory,
 } from "../support/holders.ts";
 
 const run = promisify(execFile);
 let dir: string;
+/** The thread that looks, with leases and without. */
+let leasing: LookThread;
+let plain: LookThread;
 beforeAll(async () => {
   dir = await holders_directory();
+  leasing = new LookThread({ program: LOOK_PROGRAM });
+  plain = new LookThread({ program: LOOK_PROGRAM, no_leases: "this test wants none" });
 });
-afterAll(() => remove_directory(dir));
+afterAll(async () => {
+  await Promise.all([leasing.close(), plain.close()]);
+  await remove_directory(dir);
+});
+const look_for_holders: LookForHolders = (sought, trusted) => leasing.look(sought, trusted);
 
 let count = 0;
-/** A verifier of the test's own; how it came to its answers is in `scopes`. */
-async function verifier(look: LookForHolders | null): Promise<{ verifier: Verifier; scopes: string[] }> {
-  const one = new Verifier(look);
+/** A verifier of the test's own; how it came to its answers is in `scopes` and `leases`. */
+async function verifier(look: LookForHolders | null, again: Looker["again"] = (some) => leasing.again(some)) {
+  // The threads are everybody's.
+  const one = new Verifier(look && { look, again, close: async () => {} });
   const scopes: string[] = [];
-  one.watch = { lsof_ran: (_ms, _ok, scope) => scopes.push(scope), looked: () => {}, judged: () => {} };
+  const leases: string[] = [];
+  one.watch = {
+    lsof_ran: (_ms, _ok, scope) => scopes.push(scope),
+    looked: () => {},
+    leased: (answer) => leases.push(answer),
+    judged: () => {},
+  };
   await one.open(join(dir, `canary-${count++}`), () => "other");
   onTestFinished(() => one.close());
-  return { verifier: one, scopes };
+  return { verifier: one, scopes, leases };
 }
 
 async function new_file(name = `file-${count++}`): Promise<string> {
@@ -57,29 +76,105 @@ const told = (verdicts: readonly FileVerdict[]) =>
 // A mount namespace of its own, in which the file has another name; only where one can be had.
 const ELSEWHERE = NO_MOUNT ? [] : ["elsewhere open", "elsewhere map"];
 
-test.each([...KINDS, "run", "having run", "own-table", ...ELSEWHERE])(
-  "a holder of the kind '%s' is named by the look with lsof over those it names, and the file is clear when it is gone",
-  async (kind) => {
+const HELD_AS = [...KINDS, "run", "having run", "own-table", ...ELSEWHERE];
+
+async function hold_as(kind: string, file: string) {
+  if (kind === "run") return hold_by_running(file);
+  if (kind === "having run") return hold_by_having_run(dir, file);
+  if (kind.startsWith("elsewhere")) return hold_elsewhere(dir, kind.split(" ")[1] as "map", file);
+  return hold(dir, kind as "map", file);
+}
+
+describe.each(NO_LEASE ? ["without leases"] : ["with leases", "without leases"])("%s", (way) => {
+  test.each(HELD_AS)(
+    "a holder of the kind '%s' is named by the look with lsof over those it names, and the file is clear when it is gone",
+    async (kind) => {
+      const file = await new_file();
+      const holder = await hold_as(kind, file);
+      const thread = way === "with leases" ? leasing : plain;
+      const {
+        verifier: looking,
+        scopes,
+        leases,
+      } = await verifier(
+        (...asked) => thread.look(...asked),
+        (some) => thread.again(some),
+      );
+      const [verdict] = await looking.verify([file]);
+      expect(verdict).toMatchObject({ verdict: "held" });
+      expect(verdict?.holders.map(({ pid }) => pid)).toContain(holder.pid);
+      // lsof over everything does not list threads by themselves.
+      const { verifier: asking } = await verifier(null);
+      if (kind !== "thread" && kind !== "own-table")
+        expect(told(await asking.verify([file]))).toEqual(told([verdict as FileVerdict]));
+      await let_go(holder);
+      expect(told(await looking.verify([file]))).toEqual([{ path: file, verdict: "clear", reason: null, holders: [] }]);
+      expect(scopes).toEqual(["candidates", "candidates"]);
+      expect(leases).toEqual(
+        way === "without leases"
+          ? ["impossible", "impossible"]
+          : [kind === "path" || kind === "neither" ? "granted" : "refused", "granted"],
+      );
+    },
+  );
+});
+
+test.skipIf(NO_LEASE)(
+  needs(NO_LEASE, "what somebody has whom nobody can name is not free: a descriptor on its way through a socket"),
+  async () => {
     const file = await new_file();
-    const holder =
-      kind === "run"
-        ? await hold_by_running(file)
-        : kind === "having run"
-          ? await hold_by_having_run(dir, file)
-          : kind.startsWith("elsewhere")
-            ? await hold_elsewhere(dir, kind.split(" ")[1] as "map", file)
-            : await hold(dir, kind as "map", file);
-    const { verifier: looking, scopes } = await verifier(look_for_holders);
-    const [verdict] = await looking.verify([file]);
-    expect(verdict).toMatchObject({ verdict: "held" });
-    expect(verdict?.holders.map(({ pid }) => pid)).toContain(holder.pid);
-    // lsof over everything does not list threads by themselves.
-    const { verifier: asking } = await verifier(null);
-    if (kind !== "thread" && kind !== "own-table")
-      expect(told(await asking.verify([file]))).toEqual(told([verdict as FileVerdict]));
+    const holder = await hold(dir, "on-its-way", file);
+    const { verifier: looking } = await verifier(look_for_holders);
+    expect(await looking.verify([file])).toMatchObject([
+      { verdict: "unknown", holders: [], reason: expect.stringContaining("the kernel refuses a lease on it") },
+    ]);
     await let_go(holder);
-    expect(told(await looking.verify([file]))).toEqual([{ path: file, verdict: "clear", reason: null, holders: [] }]);
+    expect(await looking.verify([file])).toMatchObject([{ verdict: "clear" }]);
+  },
+);
+
+test("no lease is asked for on files in use", async () => {
+  const file = await new_file();
+  const { verifier: looking, leases } = await verifier(look_for_holders);
+  expect(await looking.verify([file], [], { lease: false })).toMatchObject([{ verdict: "clear" }]);
+  expect(leases).toEqual([]);
+});
+
+test.skipIf(NO_LEASE)(
+  needs(NO_LEASE, "while nobody is named, lsof is asked beside the look; a holder that comes is named all the same"),
+  async () => {
+    const [file, other] = [await new_file(), await new_file()];
+    let looks = 0;
+    const { verifier: looking, scopes } = await verifier((...asked) => {
+      looks++;
+      return look_for_holders(...asked);
+    });
+    await looking.verify([file]);
+    await looking.verify([file]);
     expect(scopes).toEqual(["candidates", "candidates"]);
+    const holder = await hold(dir, "path", other);
+    expect(await looking.verify([file, other])).toMatchObject([
+      { verdict: "clear" },
+      { verdict: "held", holders: [{ pid: holder.pid }] },
+    ]);
+    // The first answer did not know of the holder, so that lsof was asked again.
+    expect(scopes.length).toBe(4);
+    expect(looks).toBe(3);
+  },
+);
+
+test.skipIf(NO_LEASE)(
+  needs(NO_LEASE, "hosts are left out of a look only where leases tell of what they have"),
+  async () => {
+    const file = await new_file();
+    const holder = await hold(dir, "path", file);
+    const seen = async (thread: LookThread) => {
+      const { dev: device, ino: inode } = await stat(file, { bigint: true });
+      const look = await thread.look([{ device, inode, lease_by: file }], [holder.pid as number]);
+      return look.ok && look.matches.map(({ pid }) => pid);
+    };
+    expect(await seen(leasing)).toEqual([]);
+    expect(await seen(plain)).toEqual([holder.pid]);
   },
 );
 

@@ -2,8 +2,8 @@
 import { existsSync } from "node:fs";
 import { afterEach, expect, onTestFinished, test } from "vitest";
 import type { MetricsAnswer } from "../../src/contract/metrics.ts";
-import type { LookForHolders } from "../../src/drivers/proc-holders.ts";
-import { hold, holders_directory, let_go, remove_directory } from "../support/holders.ts";
+import type { LookForHolders } from "../../src/drivers/look-thread.ts";
+import { hold, holders_directory, let_go, NO_LEASE, remove_directory } from "../support/holders.ts";
 import { type InProcess, start_in_process } from "../support/in-process.ts";
 import { fixture, TestSupervisor } from "../support/supervisor.ts";
 
@@ -21,7 +21,8 @@ const counted = ({ metrics }: MetricsAnswer, name: string) =>
     ?.values.map(({ labels, value, count }) => ({ ...labels, n: count ?? value }));
 
 test.each([
-  ["auto", "candidates", "a look through /proc names who may hold a file"],
+  ["auto", "candidates", NO_LEASE ?? "a lease tells whether anybody has a file; a look through /proc names"],
+  ["proc", "candidates", "without leases, which takes longer: SUPERVISOR_VERIFICATION=proc asks for none"],
   [
     "lsof",
     "everything",
@@ -38,7 +39,11 @@ test.each([
     const metrics = await supervisor.client.call("get_metrics");
     expect(counted(metrics, "supervisor_lsof_duration_seconds")).toEqual([{ result: "answered", scope, n: 1 }]);
     expect(counted(metrics, "supervisor_look_duration_seconds")).toEqual(
-      setting === "auto" ? [{ result: "answered", n: 1 }] : [],
+      setting === "lsof" ? [] : [{ result: "answered", n: 1 }],
+    );
+    const result = setting === "auto" && NO_LEASE === null ? "granted" : "impossible";
+    expect(counted(metrics, "supervisor_leases_total")).toEqual(
+      setting === "lsof" ? [] : [{ result, n: receipt.cleanup.files_deleted.length }],
     );
     expect(counted(metrics, "supervisor_audits_total")).toEqual([{ result: "answered", n: 1 }]);
     expect(counted(metrics, "supervisor_audited_verdicts_total")).toEqual([
@@ -57,7 +62,9 @@ test("a verdict that was wrong is found by the next sweep, counted and told; the
     ],
     ask_about: [],
   });
-  own = await start_in_process({}, undefined, { look_for_holders: blind });
+  own = await start_in_process({}, undefined, {
+    looker: { look: blind, again: async () => null, close: async () => {} },
+  });
   const { client } = own;
   const dir = await holders_directory();
   onTestFinished(() => remove_directory(dir));

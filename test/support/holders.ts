@@ -1,6 +1,7 @@
 /** Processes that hold a file, each in one of the ways that a program can. Ended, and waited for, when their test is over. */
 import { type ChildProcess, execFile, spawn } from "node:child_process";
 import { once } from "node:events";
+import { realpathSync } from "node:fs";
 import { chmod, copyFile, mkdir, mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { basename, dirname, join } from "node:path";
@@ -8,14 +9,25 @@ import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { onTestFinished } from "vitest";
+import { load_leases, why_no_lease_on } from "../../src/drivers/lease.ts";
+import { list_mounts, mount_of } from "../../src/drivers/mounts.ts";
 
 const run = promisify(execFile);
+/** The program of the thread that looks: tests run from the sources. */
+export const LOOK_PROGRAM = fileURLToPath(new URL("../../dist/look-thread.cjs", import.meta.url));
+/** Why leases cannot be had where the tests' files are (a container's overlay, say), or null. */
+export const NO_LEASE = await why_no_lease();
 const SOURCE = fileURLToPath(new URL("../fixtures/holders/holder.c", import.meta.url));
 
-/** A descriptor (to read and write, to write, or of a path alone), a mapping without a descriptor, a thread whose leader ended. */
-export const KINDS = ["open", "write", "path", "map", "thread"] as const;
-/** Besides: handed on all the time, in a thread's own table, and with as many descriptors as may be. */
-export type Kind = (typeof KINDS)[number] | "hop" | "own-table" | "many";
+/** A descriptor (to read and write, to read, to write, to do neither, or of a path alone), a mapping without a descriptor, a thread whose leader ended. */
+export const KINDS = ["open", "read", "write", "neither", "path", "map", "thread"] as const;
+/** Besides: handed on all the time, in a thread's own table, with as many descriptors as may be, and on its way through a socket. */
+export type Kind = (typeof KINDS)[number] | "hop" | "own-table" | "many" | "on-its-way";
+
+async function why_no_lease(): Promise<string | null> {
+  const leases = await load_leases();
+  return typeof leases === "string" ? leases : why_no_lease_on(mount_of(list_mounts(), realpathSync(tmpdir())));
+}
 
 /** A directory of the test's own with the holder program, compiled; removed by the test. */
 export async function holders_directory(): Promise<string> {

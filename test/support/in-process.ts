@@ -9,6 +9,7 @@ import { SimulatedClock } from "./simulated-clock.ts";
 import { TestSupervisor } from "./supervisor.ts";
 
 const HOST_PROGRAM = fileURLToPath(new URL("../../dist/agent-host.cjs", import.meta.url));
+const LOOK_PROGRAM = fileURLToPath(new URL("../../dist/look-thread.cjs", import.meta.url));
 
 export interface InProcess {
   supervisor: TestSupervisor;
@@ -47,6 +48,7 @@ export async function start_in_process(
       sweep_every_ms: 3_600_000,
       clock,
       host_program: HOST_PROGRAM,
+      look_program: LOOK_PROGRAM,
     });
     one.client = new Client(one.daemon.socket);
     supervisor.client = one.client;

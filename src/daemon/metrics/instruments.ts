@@ -80,6 +80,11 @@ export function make_instruments() {
       "One look through /proc for candidates, by whether it could be used.",
       ["result"],
     ),
+    leases: counter(
+      "supervisor_leases_total",
+      "Leases that the kernel was asked for on files to be removed: `granted` when nobody has it, `refused` when somebody has, `impossible` where a lease cannot tell.",
+      ["result"],
+    ),
     audits: counter(
       "supervisor_audits_total",
       "Times that lsof over everything looked over verdicts, by whether its answer could be used.",

@@ -71,6 +71,8 @@ export class Metrics {
   readonly looked: VerifierWatch["looked"] = (ms, ok) =>
     this.instruments.looks.observe({ result: ok ? "answered" : "no_answer" }, ms / 1000);
 
+  readonly leased: VerifierWatch["leased"] = (result) => this.instruments.leases.inc({ result });
+
   /** Verdicts were looked over. */
   audited({ verdicts, disputes, failure }: AuditResult): void {
     this.instruments.audits.inc({ result: failure === null ? "answered" : "no_answer" });

@@ -1,0 +1,105 @@
+/** The thread that looks keeps nobody from anything: not when there is much to look at, not when it hangs, not when it dies. */
+import { copyFile, stat, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { afterAll, beforeAll, expect, onTestFinished, test } from "vitest";
+import { LookThread } from "../../src/drivers/look-thread.ts";
+import { hold, holders_directory, LOOK_PROGRAM, remove_directory } from "../support/holders.ts";
+
+const tool = (name: string) => fileURLToPath(new URL(`../fixtures/tools/${name}`, import.meta.url));
+let dir: string;
+beforeAll(async () => {
+  dir = await holders_directory();
+});
+afterAll(() => remove_directory(dir));
+
+async function new_file(name: string) {
+  const path = join(dir, name);
+  await writeFile(path, Buffer.alloc(8192));
+  const { dev, ino } = await stat(path, { bigint: true });
+  return { path, id: { device: dev, inode: ino } };
+}
+
+function thread(options: ConstructorParameters<typeof LookThread>[0]): LookThread {
+  const one = new LookThread(options);
+  onTestFinished(() => one.close());
+  return one;
+}
+
+test("while a process with thousands of descriptors is looked at, other work of the daemon has its turns", async () => {
+  const { path, id } = await new_file("many");
+  const holder = await hold(dir, "many", path);
+  const looking = thread({ program: LOOK_PROGRAM });
+  let turns = 0;
+  const count = setInterval(() => turns++, 1);
+  onTestFinished(() => clearInterval(count));
+  const look = await looking.look([id]);
+  const matches = look.ok ? look.matches.filter(({ pid }) => pid === holder.pid) : [];
+  // However many descriptors: it is one file under one name.
+  expect(matches).toMatchObject([{ inode: id.inode, path, mapped: false, in_thread: false }]);
+  expect(turns).toBeGreaterThan(1);
+  expect(await looking.again(matches)).toEqual(matches);
+});
+
+test("a process that does not let itself be looked at keeps nobody for long: there is no look until it does, and then there is one", async () => {
+  const { id } = await new_file("stuck");
+  const looking = thread({ program: tool("stuck-look-thread.cjs"), patience_ms: 300 });
+  const first = looking.look([id]);
+  const second = looking.look([id]);
+  const failed = { ok: false, reason: "process 4711 does not let itself be looked at" };
+  expect(await first).toEqual(failed);
+  // Nobody waits for it again.
+  expect(await second).toEqual(failed);
+  expect(await looking.look([id])).toEqual(failed);
+  expect(await looking.again([])).toBeNull();
+  const gate = (looking as unknown as { seen: Int32Array }).seen;
+  Atomics.store(gate, 1, 0);
+  Atomics.notify(gate, 1);
+  await expect.poll(() => looking.look([id])).toEqual({ ok: true, matches: [], ask_about: [] });
+});
+
+test("a thread that goes on from process to process is waited for, however long it takes", async () => {
+  const { id } = await new_file("slow");
+  const looking = thread({ program: tool("slow-look-thread.cjs"), patience_ms: 400 });
+  expect(await looking.look([id])).toEqual({ ok: true, matches: [], ask_about: [] });
+});
+
+test("a thread that dies answers nobody falsely, and the next question has a new one", async () => {
+  const { id } = await new_file("dead");
+  const looking = thread({ program: LOOK_PROGRAM });
+  expect(await looking.look([id])).toMatchObject({ ok: true });
+  const asked = looking.look([id]);
+  await (looking as unknown as { worker: { terminate(): Promise<number> } }).worker.terminate();
+  // It may have answered before.
+  expect([true, "the thread that looks ended (exit 1)"]).toContainEqual(
+    await asked.then((look) => look.ok || look.reason),
+  );
+  expect(await looking.look([id])).toMatchObject({ ok: true });
+  const missing = thread({ program: join(dir, "nobody.cjs") });
+  expect(await missing.look([id])).toMatchObject({
+    ok: false,
+    reason: expect.stringContaining("the thread that looks ended"),
+  });
+});
+
+test("after its end nobody is answered, and nobody waits", async () => {
+  const { id } = await new_file("over");
+  const looking = thread({ program: LOOK_PROGRAM });
+  const asked = looking.look([id]);
+  await looking.close();
+  expect(await asked).toEqual({ ok: false, reason: "the supervisor is stopping" });
+  expect(await looking.look([id])).toEqual({ ok: false, reason: "the supervisor is stopping" });
+});
+
+test("where the package for leases is missing, the look is without them, and says why", async () => {
+  const { path, id } = await new_file("alone");
+  const program = join(dir, "look-thread.cjs");
+  await copyFile(LOOK_PROGRAM, program);
+  const holder = await hold(dir, "map", path);
+  const look = await thread({ program }).look([{ ...id, lease_by: path }]);
+  expect(look).toMatchObject({ ok: true, matches: [{ pid: holder.pid, mapped: true }] });
+  expect(look.ok && look.leases?.get(path)).toEqual({
+    answer: "impossible",
+    reason: expect.stringMatching(/^koffi cannot be loaded: Cannot find package/),
+  });
+});
