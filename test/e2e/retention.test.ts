@@ -402,6 +402,21 @@ describe("the sweeper", () => {
     expect([...kinds].sort()).toEqual(expected);
   });
 
+  test("foresees the receipts that are over the limit only once their agents have left, in that very sweep", async () => {
+    await one.stop();
+    const retention = { ended_in_registry: 9, ended_minutes: 30, receipts_max_bytes: 4_000 };
+    writeFileSync(join(one.supervisor.root, "supervisor.config.json"), JSON.stringify({ retention, spare_hosts: 0 }));
+    await one.start();
+    for (let count = 0; count < 3; count++) await ended("delete");
+    one.clock.advance(31 * MINUTE);
+    const said = ({ items }: Awaited<ReturnType<typeof sweep>>) =>
+      items.map(({ what, path, action, why }) => ({ what, path, action, why }));
+    const would = said(await sweep(true));
+    expect(would.map(({ what }) => what)).toEqual(["ended_agent", "ended_agent", "ended_agent", "expired_receipts"]);
+    expect(would.at(-1)?.why).toMatch(/^0 receipts are older than 7 days, [12] are over 4000 bytes in all$/);
+    expect(said(await sweep())).toEqual(would);
+  });
+
   test("says in one line of 'gc' for each thing what it is, why, and what was done", async () => {
     await ended();
     await ended();

@@ -69,6 +69,11 @@ export class Journal {
     return this.index.get(id);
   }
 
+  /** The entry that an agent would get if it left now: with its length, and no place. */
+  entry_to_be(agent: AgentRecord): Entry {
+    return entry_of(agent, this.size, Buffer.byteLength(line_of(agent)));
+  }
+
   get count(): number {
     return this.index.size;
   }
@@ -120,7 +125,7 @@ export class Journal {
             if (size > this.size) await file.truncate(this.size);
           }
           const fresh = agents.filter((one) => !this.index.has(one.id));
-          const lines = fresh.map((one) => `${JSON.stringify(one)}\n`);
+          const lines = fresh.map((one) => `${line_of(one)}\n`);
           const missing_end = this.open_end ? "\n" : "";
           await file.appendFile(missing_end + lines.join(""));
           crash_point("journal.appended");
@@ -279,6 +284,9 @@ export class Journal {
       this.warn(`${this.path}: ${strange_lines} lines are no receipts; they are left where they are`);
   }
 }
+
+/** Without its end. */
+const line_of = (agent: AgentRecord) => JSON.stringify(agent);
 
 function no_file(error: unknown): null {
   if (is_errno(error, "ENOENT")) return null;

@@ -17,6 +17,7 @@ export async function departing_agents(sweep: Sweep): Promise<void> {
       await sweep.dispose({ what: "ended_agent", path: agent.id, why }, () => leave(services, task, [agent]), {
         action: "move",
       });
+      if (sweep.dry_run) sweep.would_leave.push({ task, agent });
     }
   }
 }

@@ -18,7 +18,9 @@ const DAY_MS = 86_400_000;
 async function may_have_files(sweep: Sweep, task: Task, { id, ended_ms }: Entry): Promise<boolean> {
   const { registry, config, ages } = sweep.services;
   if (ages.age_of(ended_ms) < config.retention.days * DAY_MS) return true;
-  const cleanup = (await registry.record_of(task, id))?.receipt?.cleanup;
+  // One that would only leave in this sweep is not in the journal yet.
+  const record = (await registry.record_of(task, id)) ?? task.agents.get(id);
+  const cleanup = record?.receipt?.cleanup;
   if (!cleanup) return true;
   const paths = [...cleanup.files_kept, ...cleanup.files_failed.map(({ path }) => path)];
   return (await Promise.all(paths.map(may_be_there))).includes(true);
@@ -36,9 +38,10 @@ async function may_be_there(path: string): Promise<boolean> {
 export async function expired_receipts(sweep: Sweep): Promise<void> {
   const { registry, config, ages } = sweep.services;
   const { days, receipts_max_bytes } = config.retention;
-  const all = [...registry.tasks.values()].flatMap((task) =>
-    [...task.journal.entries()].map((entry) => ({ task, entry })),
-  );
+  const all = [
+    ...[...registry.tasks.values()].flatMap((task) => [...task.journal.entries()].map((entry) => ({ task, entry }))),
+    ...sweep.would_leave.map(({ task, agent }) => ({ task, entry: task.journal.entry_to_be(agent) })),
+  ];
   const agents = registry.agents();
   const needed = ancestors_of(
     agents.filter(({ status }) => !is_ended(status)),

@@ -1,7 +1,9 @@
 /** One sweep: what was found, why it is garbage, and what became of it. With `dry_run` nothing is done, and all is told. */
+import type { AgentRecord } from "../../contract/agent.ts";
 import { message_of } from "../../contract/errors.ts";
 import type { GarbageItem } from "../../contract/operations/supervisor.ts";
 import type { Receipt } from "../../contract/receipt.ts";
+import type { Task } from "../registry/task.ts";
 import type { Services } from "../services.ts";
 import type { FileVerdict } from "../verifier.ts";
 import { SAFE_AGE_MS } from "./sightings.ts";
@@ -21,6 +23,8 @@ export class Sweep {
   readonly freed = { files: 0, bytes: 0 };
   /** Agents that still have archived files, by `<task id>/<agent id>`. */
   readonly archived = new Set<string>();
+  /** With `dry_run`: the agents whose records this sweep would have moved into their task's journal, where what follows would find them. */
+  readonly would_leave: { task: Task; agent: AgentRecord }[] = [];
 
   constructor(
     readonly services: Services,
