@@ -101,6 +101,8 @@ export const host_request = z.discriminatedUnion("type", [
     socket: z.string(),
     groups: z.boolean(),
   }),
+  /** To a spare host, likewise: a deploy was asked for, whose agent will join control groups. */
+  z.object({ type: z.literal("prepare"), id: z.int() }),
   z.object({ type: z.literal("launch"), id: z.int(), spec: launch_spec }),
   z.object({
     type: z.literal("stop"),

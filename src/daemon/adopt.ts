@@ -9,13 +9,16 @@ import { type AgentRecord, agent_record } from "../contract/agent.ts";
 import { is_errno, is_used_up, message_of, SupervisorError, trouble } from "../contract/errors.ts";
 import type { HostFacts } from "../contract/host-protocol.ts";
 import type { HostState } from "../contract/host-state.ts";
+import { session_name } from "../contract/ids.ts";
 import { exit_record_path, host_socket } from "../contract/paths.ts";
+import { what_stands_at } from "../drivers/in-place.ts";
 import { arguments_of, boot_id, is_alive, read_process, was_started_with } from "../drivers/procfs.ts";
 import { crash_point } from "../faults/crash-point.ts";
 import { remove_leftovers } from "./ending/close.ts";
 import { read_exit_record } from "./exit-record.ts";
 import { HostLink } from "./host-link.ts";
 import { begin_end, facts_to_remember, forward_events, set_host_state, watch_host } from "./hosts.ts";
+import { name_session } from "./name-session.ts";
 import { measure_log } from "./segments.ts";
 import type { Services } from "./services.ts";
 import { doubt, uneven } from "./trust.ts";
@@ -136,6 +139,7 @@ async function take_up(services: Services, agent: AgentRecord, link: HostLink, f
   await note_facts(services, agent, facts);
   crash_point("reconcile.host_recorded");
   watch_host(services, agent, link);
+  void rename(services, agent);
   // An end that is under way asked for this host, and goes on by itself.
   if (services.ends.has(agent.id)) return;
   if (agent.ending) return begin_end(services, agent, agent.ending.cause, agent.ending.reason);
@@ -159,6 +163,18 @@ async function take_up(services: Services, agent: AgentRecord, link: HostLink, f
   }
   // An end that the host has begun by itself is taken up when it reports.
   if (facts.phase === "running") tell_adopted(services, agent);
+}
+
+/** A daemon that died while it launched the agent may have left its session under another name. */
+async function rename(services: Services, agent: AgentRecord): Promise<void> {
+  if (agent.tmux_session === session_name(agent.id)) return;
+  const name = await name_session(services, agent);
+  if (name === agent.tmux_session || !services.registry.has(agent)) return;
+  await services.registry
+    .update(agent, { tmux_session: name })
+    .catch((error) =>
+      services.log.warn({ agent_id: agent.id, error: message_of(error) }, "a session's new name was not recorded"),
+    );
 }
 
 async function note_facts(services: Services, agent: AgentRecord, facts: HostFacts): Promise<void> {
@@ -256,6 +272,17 @@ async function take_back(services: Services, agent: AgentRecord, host: HostFacts
   return false;
 }
 
+/**
+ * True when nothing of the agent ran: it has no host, or one that did not come so far. A spare is on record from the agent's first entry on, before it knows
+ * whose it is; and whoever was told to launch opens the log before it starts a program. Then the record of a host is taken back, durably.
+ */
+async function was_never_launched(services: Services, agent: AgentRecord): Promise<boolean> {
+  if (!agent.host) return true;
+  if (agent.process || (await what_stands_at(agent.tracked_files.log_file as string))) return false;
+  await services.registry.update(agent, { host: null });
+  return true;
+}
+
 /** The host is gone. What it left decides: an end that is under way, an exit record, or nothing. */
 async function gone(services: Services, agent: AgentRecord, restarted?: string): Promise<"settled"> {
   services.host_states.delete(agent.id);
@@ -265,7 +292,7 @@ async function gone(services: Services, agent: AgentRecord, restarted?: string):
   if (agent.ending) begin_end(services, agent, agent.ending.cause, agent.ending.reason);
   else if (record) begin_end(services, agent, record.cause, "the agent ended while no supervisor ran");
   else if (restarted) begin_end(services, agent, "host_lost", restarted);
-  else if (agent.status === "deploying" && !agent.host) {
+  else if (agent.status === "deploying" && (await was_never_launched(services, agent))) {
     if (await take_back(services, agent, null)) return "settled";
     begin_end(services, agent, "deploy_failed", "the supervisor was restarted while the agent was being deployed");
   } else begin_end(services, agent, "host_lost", "its host is gone");

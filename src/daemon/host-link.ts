@@ -107,6 +107,13 @@ export class HostLink {
     return parse_answer(agent_id, host_facts, answer);
   }
 
+  /** Tells a spare host that an agent is coming, which will join control groups. Nobody waits for it: without, the launch takes longer. */
+  prepare(): void {
+    this.request({ type: "prepare" }, BECOME_DEADLINE_MS).catch(
+      () => undefined /* one that does not answer is given up when it is taken */,
+    );
+  }
+
   /** The view, from facts. `launch` answers with facts too: the host opens its pane only then, and may find its tmux server gone. */
   take_view({ pane, tmux_server }: Pick<HostFacts, "pane" | "tmux_server">): void {
     this.pane = pane ?? null;

@@ -5,6 +5,7 @@ import type { AgentRecord } from "../contract/agent.ts";
 import type { SupervisorConfig } from "../contract/config.ts";
 import type { HostFacts } from "../contract/host-protocol.ts";
 import type { HostState } from "../contract/host-state.ts";
+import type { ProcessRef } from "../contract/receipt.ts";
 import type { TmuxServer } from "../drivers/tmux/client.ts";
 import type { WaitingRoom } from "./admission/waiting-room.ts";
 import type { Alerts } from "./alerts/alerts.ts";
@@ -27,14 +28,28 @@ import type { Verifier } from "./verifier.ts";
 export interface ReadyHost {
   link: HostLink;
   facts: HostFacts;
+  /** The name of the session that it is in: of a spare, until it has its agent's. */
+  session: string;
+}
+
+/** A spare that is an agent's from now on. */
+export interface TakenSpare {
+  host: ProcessRef & { protocol: number };
+  session: string;
+  /** Tells it so; meanwhile the agent may be registered. Null when it could not become the agent's host: then nothing is left of it. Never rejects. */
+  become(agent: AgentRecord): Promise<ReadyHost | null>;
 }
 
 /** What `Spares` offers. Here, because a spare is made with what stands in `Services`. */
 export interface SpareHosts {
   /** Makes what is missing, in the background; nothing while something is being deployed, or memory is under its floor. */
   fill(): void;
-  /** A spare that becomes this agent's host, in the agent's session; null when there is none, or it could not: then nothing is left of it. Never rejects. */
-  take(agent: AgentRecord): Promise<ReadyHost | null>;
+  /** Somebody deploys: the one that is next may begin what takes long. */
+  prepare(): void;
+  /** One that is ready, or null. */
+  take(): TakenSpare | null;
+  /** One that is being made, if it is ready soon; else null. Never rejects. */
+  take_coming(): Promise<TakenSpare | null>;
   /** True for the id or short id of a spare that is being made, waits, or is being removed: what is of it is not garbage. */
   owns(id_or_short_id: string): boolean;
   /** Sends all spares away. Resolves when they have left; nothing is made any more. */

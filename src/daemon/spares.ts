@@ -15,13 +15,14 @@ import { new_agent_id, short_agent_id } from "../contract/ids.ts";
 import { host_socket, host_stderr } from "../contract/paths.ts";
 import type { ProcessRef } from "../contract/receipt.ts";
 import { available_memory } from "../drivers/free.ts";
-import { kill_session, rename_session } from "../drivers/tmux/sessions.ts";
+import { stopped_server } from "../drivers/tmux/client.ts";
+import { kill_session } from "../drivers/tmux/sessions.ts";
 import { crash_point } from "../faults/crash-point.ts";
 import { end_host, still_there } from "./end-host.ts";
 import type { HostLink } from "./host-link.ts";
 import { forward_events } from "./hosts.ts";
 import { not_told } from "./panes.ts";
-import type { ReadyHost, Services, SpareHosts } from "./services.ts";
+import type { ReadyHost, Services, SpareHosts, TakenSpare } from "./services.ts";
 import { start_host } from "./start-host.ts";
 
 /** A host boots in about 75 ms. One that takes so much longer hangs, or all do: another one is booted beside it. In ms. */
@@ -31,7 +32,7 @@ const CLAIM_DEADLINE_MS = 2_000;
 interface Spare {
   id: string;
   link: HostLink;
-  host: ProcessRef;
+  host: ProcessRef & { protocol: number };
 }
 
 export class Spares implements SpareHosts {
@@ -68,32 +69,43 @@ export class Spares implements SpareHosts {
     });
   }
 
-  async take(agent: AgentRecord): Promise<ReadyHost | null> {
-    const spare = this.ready.shift() ?? (await this.claim_coming());
-    if (!spare) return null;
+  prepare(): void {
+    if (this.services().containment.seat) this.ready[0]?.link.prepare();
+  }
+
+  take(): TakenSpare | null {
+    // The session could not be named: a start of its own says why.
+    if (stopped_server(this.services().tmux)) return null;
+    const spare = this.ready.shift();
+    return spare ? this.taken(spare) : null;
+  }
+
+  async take_coming(): Promise<TakenSpare | null> {
+    const spare = stopped_server(this.services().tmux) ? null : await this.claim_coming();
+    return spare && this.taken(spare);
+  }
+
+  private taken(spare: Spare): TakenSpare {
     crash_point("spare.taken");
+    return { host: spare.host, session: spare.id, become: (agent) => this.become(spare, agent) };
+  }
+
+  private async become(spare: Spare, agent: AgentRecord): Promise<ReadyHost | null> {
     const services = this.services();
-    const session = agent.tmux_session as string;
     const socket = host_socket(services.runtime_dir, agent.id);
-    const became = spare.link
-      .become(agent.id, socket, agent.cgroups.length > 0, forward_events(services, agent.id))
-      .then((facts) => {
-        crash_point("spare.became");
-        return facts;
-      });
-    const renamed = rename_session(services.tmux, spare.id, session).then(() => crash_point("spare.renamed"));
-    // Both, whatever becomes of one: what is half done must not go on while it is undone.
-    const [facts, name] = await Promise.allSettled([became, renamed]);
-    if (facts.status === "fulfilled" && name.status === "fulfilled") {
+    try {
+      const on_event = forward_events(services, agent.id);
+      const facts = await spare.link.become(agent.id, socket, agent.cgroups.length > 0, on_event);
+      crash_point("spare.became");
       this.cared_for.delete(spare.id);
-      return { link: spare.link, facts: facts.value };
+      return { link: spare.link, facts, session: spare.id };
+    } catch (error) {
+      services.log.warn({ agent_id: agent.id, error: message_of(error) }, "a spare host could not be used");
+      await this.dismiss(spare).catch((failed) => this.not_cleared(failed));
+      // Under this name only if it became the agent's.
+      await rm(socket, { force: true }).catch((failed) => this.not_cleared(failed));
+      return null;
     }
-    const error = message_of(facts.status === "rejected" ? facts.reason : (name as PromiseRejectedResult).reason);
-    services.log.warn({ agent_id: agent.id, error }, "a spare host could not be used");
-    await this.dismiss(spare, [spare.id, session]).catch((failed) => this.not_cleared(failed));
-    // Under this name only if it became the agent's.
-    await rm(socket, { force: true }).catch((failed) => this.not_cleared(failed));
-    return null;
   }
 
   owns(id_or_short_id: string): boolean {
@@ -104,7 +116,7 @@ export class Spares implements SpareHosts {
     this.closing.abort();
     await this.coming?.spare;
     await Promise.all(
-      this.ready.splice(0).map((spare) => this.dismiss(spare, [spare.id]).catch((failed) => this.not_cleared(failed))),
+      this.ready.splice(0).map((spare) => this.dismiss(spare).catch((failed) => this.not_cleared(failed))),
     );
     await Promise.all(this.clearing);
   }
@@ -139,7 +151,7 @@ export class Spares implements SpareHosts {
     } catch (error) {
       if (!this.closing.signal.aborted) log.warn({ error: message_of(error) }, "no spare host could be made");
       // One that dies in between, or does not answer, leaves what a spare leaves.
-      await this.clear(id, [id]).catch((failed) => this.not_cleared(failed));
+      await this.clear(id).catch((failed) => this.not_cleared(failed));
       return null;
     }
   }
@@ -153,7 +165,7 @@ export class Spares implements SpareHosts {
       on_session: () => crash_point("spare.started"),
       signal: this.closing.signal,
     });
-    return { id, link, host: facts.host };
+    return { id, link, host: { ...facts.host, protocol: facts.protocol } };
   }
 
   /** A spare that was killed, or whose session was ended, is nobody's any more; one that was taken or dismissed is no concern of this. */
@@ -161,7 +173,7 @@ export class Spares implements SpareHosts {
     const at = this.ready.indexOf(spare);
     if (at < 0) return;
     this.ready.splice(at, 1);
-    const clearing = this.clear(spare.id, [spare.id]).catch((error) => this.not_cleared(error));
+    const clearing = this.clear(spare.id).catch((error) => this.not_cleared(error));
     this.clearing.add(clearing);
     await clearing;
     this.clearing.delete(clearing);
@@ -172,20 +184,19 @@ export class Spares implements SpareHosts {
   }
 
   /** Killed, because it has nothing to finish: one that is stopped would not hear anything else. */
-  private async dismiss({ id, link, host }: Spare, sessions: string[]): Promise<void> {
+  private async dismiss({ id, link, host }: Spare): Promise<void> {
     link.close();
     const gone = await end_host(host);
     crash_point("spare.dismissed");
-    await this.clear(id, sessions);
+    await this.clear(id);
     if (!gone) throw still_there(host);
   }
 
-  private async clear(id: string, sessions: string[]): Promise<void> {
+  private async clear(id: string): Promise<void> {
     const { runtime_dir, tmux, panes } = this.services();
     const socket = host_socket(runtime_dir, id);
     const files = [socket, `${socket}.new`, host_stderr(runtime_dir, id)];
-    for (const session of sessions)
-      if ((await kill_session(tmux, session).catch(not_told)) === "unknown") panes.end_later({ session, files });
+    if ((await kill_session(tmux, id).catch(not_told)) === "unknown") panes.end_later({ session: id, files });
     await Promise.all(files.map((path) => rm(path, { force: true })));
     this.cared_for.delete(id);
   }

@@ -54,7 +54,7 @@ export async function start_host(services: Services, start: HostStart): Promise<
   try {
     const link = await await_host(services, start, { socket, pane_pid, stderr });
     try {
-      return { link, facts: await link.hello() };
+      return { link, facts: await link.hello(), session: start.session };
     } catch (error) {
       link.close();
       throw error;

@@ -23,6 +23,7 @@ export const CRASH_POINTS = [
   "deploy.session_started",
   "deploy.host_ready",
   "deploy.host_recorded",
+  "deploy.launch_asked",
   "deploy.launched",
   "deploy.running_recorded",
   "deploy.link_closed",

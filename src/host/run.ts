@@ -99,15 +99,21 @@ export async function run_host(given: HostOptions): Promise<void> {
 
   /** The socket keeps its listener and its connections under the new name. */
   function become({ agent_id, socket, groups }: Extract<HostRequest, { type: "become" }>): HostFacts {
-    if (!options.spare_for || phase !== "waiting" || takes_none)
+    // One whose pane hung up may have lost it.
+    if (!options.spare_for || phase !== "waiting" || takes_none || judging)
       throw Object.assign(new Error(`the host of ${options.agent_id} is no spare`), { code: "invalid_request" });
     renameSync(options.socket, socket);
     Object.assign(options, { agent_id, socket, spare_for: null });
     became.resolve();
     crash_point("host.became");
-    // Where it may not be done, the agent joins its groups later, and says what keeps it from that.
-    if (groups) void prepare_join().catch(() => undefined);
+    if (groups) prepare();
     return facts();
+  }
+
+  /** Where it may not be done, the agent joins its groups later, and says what keeps it from that. */
+  function prepare(): null {
+    void prepare_join().catch(() => undefined);
+    return null;
   }
 
   async function begin(spec: LaunchSpec): Promise<HostFacts> {
@@ -229,6 +235,8 @@ export async function run_host(given: HostOptions): Promise<void> {
         return facts();
       case "become":
         return become(request);
+      case "prepare":
+        return prepare();
       case "launch":
         return begin(request.spec);
       case "stop":

@@ -95,6 +95,53 @@ describe("a spare host", () => {
     expect(await kill(agent.id)).toMatchObject({ success: true });
   });
 
+  test("that is on record and dies with its supervisor before the launch: nothing was launched, and the agent says so", async () => {
+    await supervisor.signal_daemon("SIGTERM");
+    const died = await crash_in_deploy("deploy.registered");
+    expect(died.status).toBe("deploying");
+    const { pid } = died.host as { pid: number };
+    // It may have left already: it had not become the agent's then.
+    if (lives(pid)) process.kill(pid, "SIGKILL");
+    await supervisor.boot();
+    const receipt = await supervisor.client.call("wait", { params: { agent: died.id as string } });
+    expect(receipt).toMatchObject({
+      status: "failed",
+      cause: "deploy_failed",
+      cleanup: { bytes_logged: 0, survivors: [], handles: "clear" },
+    });
+    expect(receipt.notes.join()).toContain("never launched");
+  });
+
+  test("whose supervisor dies as it is told to launch runs its agent, in a session that the next one names after it", async () => {
+    await supervisor.signal_daemon("SIGTERM");
+    const died = await crash_in_deploy("deploy.launch_asked");
+    expect(died.tmux_session).toMatch(/^spare-/);
+    await supervisor.boot();
+    const agent = await eventually("the session to have the agent's name", async () => {
+      const found = await supervisor.client.call("get_agent", { params: { agent: died.id as string } });
+      return found.tmux_session === `agent_${died.id}` && found.status === "running" ? found : null;
+    });
+    await supervisor.printed(agent, "ready");
+    const next = await supervisor.spare();
+    expect((await supervisor.sessions()).toSorted()).toEqual([`agent_${died.id}`, next.id].toSorted());
+    expect(supervisor.registry_on_disk()).toMatchObject([{ tmux_session: `agent_${died.id}` }]);
+    expect(await kill(agent.id)).toMatchObject({ success: true, session_killed: true });
+    expect(await supervisor.sessions()).toEqual([next.id]);
+  });
+
+  /** Deploys with a spare ready; the daemon dies at the point. Gives the agent's entry as it is on disk then. */
+  async function crash_in_deploy(point: string): Promise<Record<string, unknown>> {
+    supervisor.env.SUPERVISOR_CRASH_AT = `${point}:${join(supervisor.root, "mark")}`;
+    await supervisor.boot();
+    delete supervisor.env.SUPERVISOR_CRASH_AT;
+    await supervisor.spare();
+    await supervisor.deploy({ command: READY }).catch(() => null);
+    await eventually("the daemon to die", () => supervisor.daemon_exited);
+    supervisor.forget_daemon();
+    const [entry] = supervisor.registry_on_disk();
+    return entry as Record<string, unknown>;
+  }
+
   test("that was killed, whose session was ended by hand, or whose tmux server died costs a deploy nothing but its head start", async () => {
     process.kill((await supervisor.spare()).pid, "SIGKILL");
     const one = await supervisor.deploy({ command: READY });

@@ -34,7 +34,7 @@ const PRINTED = 6 + 20_480;
 
 /** The stories in which a point is passed; each is played once. */
 function stories_of(point: CrashPoint): Story[] {
-  if (point === "deploy.running_recorded" || point === "deploy.launched") return ["kill", "exit"];
+  if (/^deploy\.(running_recorded|launched|launch_asked)$/.test(point)) return ["kill", "exit"];
   if (/^deploy\.(link_closed|session_removed|files_removed|entry_removed)$/.test(point)) return ["fails"];
   if (point === "deploy.session_started") return ["cold"];
   if (point === "spare.dismissed") return ["stop"];

@@ -5,6 +5,7 @@
  */
 import { type AgentRecord, is_foreign } from "../../contract/agent.ts";
 import { errno_of, message_of, SupervisorError } from "../../contract/errors.ts";
+import { session_name } from "../../contract/ids.ts";
 import type { ProcessRef } from "../../contract/receipt.ts";
 import { crash_point } from "../../faults/crash-point.ts";
 import { end_agent } from "../ending/end.ts";
@@ -110,7 +111,11 @@ export class Queue implements WaitingRoom {
   async put_back(agent: AgentRecord): Promise<void> {
     const queue = agent.queue && { ...agent.queue, admitted_at: null };
     this.surroundings().host_states.delete(agent.id);
-    await this.surroundings().registry.advance(agent, { type: "requeued" }, { host: null, queue });
+    await this.surroundings().registry.advance(
+      agent,
+      { type: "requeued" },
+      { host: null, tmux_session: session_name(agent.id), queue },
+    );
     crash_point("queue.requeued");
     this.put(agent, null, "its start was undone");
     // Whoever began it may have been told long ago.

@@ -23,6 +23,7 @@ import { start } from "./start.ts";
 /** Begins an agent. Resolves when it runs (or has already ended again), or when it waits for room; rejects with everything undone. */
 export async function deploy(services: Services, asked: DeployRequest): Promise<AgentRecord> {
   const request = plan_deploy(services.profiles, services.config.logs, asked);
+  services.spares.prepare();
   await check_program(request);
   check_limits(services.containment, limits_of(request));
   await services.queue.require_floors();
@@ -76,10 +77,10 @@ export async function deploy_queued(services: Services, agent: AgentRecord, requ
     step: "registering it",
   };
   await see_through(run, async () => {
-    ask_for_spare(run);
+    const host = ask_for_spare(run);
     const now = new Date().toISOString();
-    const ticket = agent.queue && { ...agent.queue, admitted_at: now };
-    await registry.advance(agent, { type: "admitted" }, { queue: ticket, started_at: now, cgroups: agent.cgroups });
+    const queue = agent.queue && { ...agent.queue, admitted_at: now };
+    await registry.advance(agent, { type: "admitted" }, { queue, started_at: now, cgroups: agent.cgroups, ...host });
     crash_point("queue.admitted");
     await host_from_spare(run);
     await start(run);
@@ -96,7 +97,7 @@ async function register(run: Deploying): Promise<void> {
     crash_point("deploy.entry_removed");
   });
   // Meanwhile: it is the daemon's already, and runs nothing before it is told to launch.
-  if (agent.status !== "queued") ask_for_spare(run);
+  if (agent.status !== "queued") Object.assign(agent, ask_for_spare(run));
   await registry.add(task, agent);
   crash_point("deploy.registered");
 }

@@ -7,6 +7,7 @@ import { crash_point } from "../../faults/crash-point.ts";
 import { see_host_off } from "../end-host.ts";
 import type { HostLink } from "../host-link.ts";
 import { facts_to_remember, set_host_state, watch_host } from "../hosts.ts";
+import { name_session } from "../name-session.ts";
 import type { Deploying } from "./deploying.ts";
 import { own_host, record_host, remove_session } from "./host.ts";
 import { launch_spec } from "./launch-spec.ts";
@@ -35,7 +36,13 @@ export async function start(run: Deploying): Promise<void> {
   if (!agent.host) await record_host(run, ready);
   services.hosts.set(agent.id, link);
   set_host_state(services, agent, "connected");
-  const launched = await launch(link, launch_spec(services, task, agent, request)).catch((error) => {
+  const launching = launch(link, launch_spec(services, task, agent, request));
+  crash_point("deploy.launch_asked");
+  // While the host is at it: the start of a tmux client holds this thread for some ms.
+  const naming = name_session(services, agent);
+  // Also when the launch fails: what is undone must know under which name.
+  const [, named] = await Promise.all([launching.catch(() => undefined /* heard below */), naming]);
+  const launched = await launching.catch((error) => {
     // Only the host's own word says that nothing runs; after any other failure the agent may, and is ended like any other.
     if (error instanceof SupervisorError && error.code === "launch_failed") services.hosts.delete(agent.id);
     else undo.length = 0;
@@ -43,7 +50,7 @@ export async function start(run: Deploying): Promise<void> {
   });
   undo.length = 0;
   crash_point("deploy.launched");
-  await registry.advance(agent, { type: "launched" }, facts_to_remember(launched));
+  await registry.advance(agent, { type: "launched" }, { ...facts_to_remember(launched), tmux_session: named });
   crash_point("deploy.running_recorded");
   services.events.emit({ type: "agent_started", agent_id: agent.id, message: request.command.join(" ") });
   watch_host(services, agent, link);

@@ -17,8 +17,11 @@ const PREFIX = session_name("");
 export async function orphaned_sessions(sweep: Sweep): Promise<void> {
   const { tmux, runtime_dir } = sweep.services;
   if (stopped_server(tmux) || !(await server_lives(tmux.socket))) return;
+  const sessions = new Set(
+    sweep.services.registry.agents().flatMap((one) => (is_ended(one.status) ? [] : [one.tmux_session])),
+  );
   for (const name of await list_sessions(tmux)) {
-    if (name === SUPERVISOR_SESSION || sweep.services.spares.owns(name)) continue;
+    if (name === SUPERVISOR_SESSION || sweep.services.spares.owns(name) || sessions.has(name)) continue;
     const id = name.startsWith(PREFIX) ? name.slice(PREFIX.length) : "";
     const state = AGENT_ID_PATTERN.test(id) ? state_of(sweep.services, id) : "unknown";
     if (state === "lives") continue;
