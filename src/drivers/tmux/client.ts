@@ -4,6 +4,7 @@ import { is_used_up, message_of, NO_PTY, SupervisorError, trouble, why_not_start
 import type { ProcessRef } from "../../contract/receipt.ts";
 import { read_process } from "../procfs.ts";
 import { start_program } from "../program.ts";
+import { see_half_gone_off } from "./half-gone.ts";
 
 /** A tmux that has not answered by then is stopped or wedged. It answers in about 10 ms. */
 export const DEADLINE_MS = 10_000;
@@ -46,7 +47,11 @@ export async function tmux(
 ): Promise<TmuxAnswer> {
   try {
     const stopped = stopped_server(server);
-    return stopped ? no_answer(stopped) : await run_client(server, args, deadline_ms, input);
+    if (stopped) return no_answer(stopped);
+    const answer = await run_client(server, args, deadline_ms, input);
+    const ask = async () => (await run_client(server, ["list-sessions"], LOOK_DEADLINE_MS)).stderr;
+    await see_half_gone_off(server.process ?? null, answer.stderr, ask);
+    return answer;
   } catch (error) {
     // Nobody could be asked: that is never "there is no such session".
     if (is_used_up(error)) return no_answer(trouble(error), "out_of_resources");
