@@ -92,10 +92,12 @@ export async function run({ rounds, others: asked, short, long }) {
       at_most("kill → gone, beside the seed's (ratio)", median(bare.mine.gone) / seed_gone, 3),
       at_most("kill → receipt, no others (ms)", median(bare.mine.receipt), 100),
       at_most(`${AT_ONCE} kills at once, no others (ms)`, median(bare.together), 300),
-      at_most(
-        `kill → receipt with ${levels.at(-1) || "no"} others, beside none (ratio)`,
-        ours.length > 1 ? median(most.mine.receipt) / median(bare.mine.receipt) : null,
-        1.5,
+      ...(ours.length > 1 ? ours.slice(1) : [null]).map((more) =>
+        at_most(
+          `kill → receipt with ${more?.level ?? "no"} others, beside none (ratio)`,
+          more ? median(more.mine.receipt) / median(bare.mine.receipt) : null,
+          1.5,
+        ),
       ),
       at_most("deploy → first byte, warm (ms)", median(bare.mine.first_byte), 25),
       at_most("deploy → first byte, the very first after the start (ms)", cold, 150),
