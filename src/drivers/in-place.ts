@@ -4,8 +4,8 @@
  * and the file is then named relative to the open directory, with O_NOFOLLOW. What leads elsewhere is `out_of_place` and is left alone.
  * Run by the daemon and by each host. Paths are absolute and real: the workspace's path is made so once, when the daemon starts.
  */
-import { constants, type Stats } from "node:fs";
-import { type FileHandle, link, lstat, open, readlink, rename, rm } from "node:fs/promises";
+import { type BigIntStats, constants, type Stats } from "node:fs";
+import { type FileHandle, link, lstat, open, readlink, rename, rm, unlink } from "node:fs/promises";
 import { basename, dirname } from "node:path";
 import { is_errno, SupervisorError } from "../contract/errors.ts";
 
@@ -90,15 +90,16 @@ export async function read_in_place(path: string): Promise<string> {
 /**
  * Replaces a file's content durably and all at once, mode 0600: written beside, synced, renamed, and the directory synced. A link in its place is
  * replaced, never followed. `keep` is a name beside it under which the content before stays. The new content is on the disk before either name
- * changes, so that a disk that is full changes nothing.
+ * changes, so that a disk that is full changes nothing. Gives the new file's facts.
  */
-export function replace_in_place(path: string, text: string, keep?: string): Promise<void> {
+export function replace_in_place(path: string, text: string, keep?: string): Promise<BigIntStats> {
   const name = basename(path);
   return in_directory(dirname(path), async (at, directory) => {
-    await write_beside(at, name, text, async () => {
+    const written = await write_beside(at, name, text, async () => {
       if (keep) await keep_beside(at, name, keep);
     });
     await directory.sync();
+    return written;
   });
 }
 
@@ -111,30 +112,42 @@ export async function remove_in_place(path: string): Promise<void> {
   }
 }
 
-async function write_beside(at: At, name: string, text: string, before_rename = async () => {}): Promise<void> {
+async function write_beside(at: At, name: string, text: string, before_rename = async () => {}): Promise<BigIntStats> {
   const beside = at(`${name}.new`);
   // Each file has one writer, so what is there was left by a crash, or planted.
-  await rm(beside, { force: true });
+  await remove(beside);
+  let written: BigIntStats;
   try {
     const file = await open(beside, "wx", 0o600);
     try {
       await file.writeFile(text);
       await file.sync();
+      written = await file.stat({ bigint: true });
     } finally {
       await file.close();
     }
     await before_rename();
     await rename(beside, at(name));
+    return written;
   } catch (error) {
-    await rm(beside, { force: true });
+    await remove(beside);
     throw error;
+  }
+}
+
+/** One turn of the thread pool: `rm` of node:fs looks at what is there first, and a deploy waits for each. */
+async function remove(path: string): Promise<void> {
+  try {
+    await unlink(path);
+  } catch (error) {
+    if (!is_errno(error, "ENOENT")) throw error;
   }
 }
 
 /** Gives the file a second name, under which it stays when another takes the first. What is no regular file is not kept. */
 async function keep_beside(at: At, name: string, keep: string): Promise<void> {
   const beside = at(`${keep}.new`);
-  await rm(beside, { force: true });
+  await remove(beside);
   try {
     await link(at(name), beside);
   } catch (error) {
@@ -145,7 +158,7 @@ async function keep_beside(at: At, name: string, keep: string): Promise<void> {
   }
   // A link in the file's place is linked itself: link(2) does not follow.
   if ((await lstat(beside)).isFile()) await rename(beside, at(keep));
-  else await rm(beside);
+  else await remove(beside);
 }
 
 async function copy_beside(at: At, name: string, keep: string): Promise<void> {

@@ -31,7 +31,8 @@ async function keep_trying(path: string, report: ClosedReport): Promise<void> {
   for (;;) {
     await delay(RETRY_MS);
     try {
-      return await replace_in_place(path, JSON.stringify(report));
+      await replace_in_place(path, JSON.stringify(report));
+      return;
     } catch (error) {
       if (!passes(error)) return;
     }

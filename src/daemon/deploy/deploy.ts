@@ -24,9 +24,8 @@ import { start } from "./start.ts";
 export async function deploy(services: Services, asked: DeployRequest): Promise<AgentRecord> {
   const request = plan_deploy(services.profiles, services.config.logs, asked);
   services.spares.prepare();
-  await check_program(request);
+  await all_of([check_program(request), services.queue.require_floors()]);
   check_limits(services.containment, limits_of(request));
-  await services.queue.require_floors();
   const { registry, queue } = services;
   const parent = request.parent ? await registry.recall(request.parent) : null;
   const task = parent

@@ -66,8 +66,8 @@ class DurableJson implements Adapter<RegistryFile> {
   async write(data: RegistryFile): Promise<void> {
     const text = `${JSON.stringify(data, null, 2)}\n`;
     const keep = (await this.is_as_we_left_it()) ? basename(last_good(this.path)) : undefined;
-    await replace_in_place(this.path, text, keep);
-    this.known = { mark: mark_of(await look_at(this.path)), digest: digest(text) };
+    const written = await replace_in_place(this.path, text, keep);
+    this.known = { mark: mark_of(written), digest: digest(text) };
   }
 
   /** Looks before each write. What somebody else put there is kept aside, with a warning; true when there is nothing of the kind. */
