@@ -4,14 +4,14 @@ import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { cpus, loadavg, release, totalmem } from "node:os";
 
-/** The first line a program says to the question for its version; null when it is not installed. */
+/** The first line a program says to the question for its version; null when it is not installed, or fails (git, where this is no checkout). */
 function version(program, ...args) {
   try {
     return execFileSync(program, args, { encoding: "utf8", stdio: ["ignore", "pipe", "ignore"] })
       .trim()
       .split("\n")[0];
   } catch (error) {
-    if (error.code === "ENOENT") return null;
+    if (error.code === "ENOENT" || error.status > 0) return null;
     throw error;
   }
 }

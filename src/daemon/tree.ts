@@ -9,7 +9,12 @@ export interface Kin {
 /** Those that this agent deployed, those that they deployed, and so on. An entry that names itself or a circle is seen once. */
 export function descendants_of<T extends Kin>(id: string, all: Iterable<T>): T[] {
   const children = new Map<string, T[]>();
-  for (const one of all) children.set(one.parent, [...(children.get(one.parent) ?? []), one]);
+  // Pushed, not copied: asked at each kill, over all who ever left, and most of them have one parent.
+  for (const one of all) {
+    const siblings = children.get(one.parent);
+    if (siblings) siblings.push(one);
+    else children.set(one.parent, [one]);
+  }
   const found = new Map<string, T>();
   const generations = [id];
   for (const parent of generations)

@@ -19,3 +19,9 @@ test("an entry that names itself, or a circle of entries, is seen once", () => {
   expect(descendants_of("c", circle)).toEqual([]);
   expect([...ancestors_of(circle, circle)].toSorted()).toEqual(["a", "b", "c"]);
 });
+
+test("a hundred thousand agents of one parent are gone through once", () => {
+  const many = Array.from({ length: 100_000 }, (_, i) => ({ id: `a${i}`, parent: "orchestrator" }));
+  expect(descendants_of("a1", many)).toEqual([]);
+  expect(descendants_of("orchestrator", many)).toHaveLength(100_000);
+});
