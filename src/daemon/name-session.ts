@@ -20,8 +20,8 @@ export async function name_session(services: Services, agent: AgentRecord): Prom
     crash_point("spare.renamed");
     return name;
   } catch (error) {
-    // By a daemon before this one.
-    if ((await has_session(services.tmux, name).catch(() => "unknown")) === true) return name;
+    // A daemon before this one gave it its name, or it died with its tmux server: the next pane is made under the agent's name.
+    if ((await has_session(services.tmux, session).catch(() => "unknown")) === false) return name;
     services.log.warn(
       { agent_id: agent.id, session, error: message_of(error) },
       "an agent's session keeps a spare host's name",
