@@ -1,8 +1,9 @@
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import type { AgentRecord } from "../../src/contract/agent.ts";
+import { needs } from "../support/disks.ts";
 import { gap_or_double } from "../support/numbered-lines.ts";
-import { limit_descriptors, limit_for } from "../support/scarce.ts";
+import { failing_calls, limit_descriptors, limit_for, NO_STRACE } from "../support/scarce.ts";
 import { eventually, fixture, TestSupervisor } from "../support/supervisor.ts";
 
 describe("a daemon without a free descriptor", () => {
@@ -107,6 +108,47 @@ describe("a daemon without a free descriptor", () => {
       const log = printer.tracked_files.log_file as string;
       expect(existsSync(log)).toBe(true);
       expect(gap_or_double(readFileSync(log, "utf8"))).toBe(null);
+    },
+  );
+
+  test.skipIf(NO_STRACE).each([
+    ["ENFILE", "too many files are open on this machine (ENFILE)"],
+    ["ENOMEM", "no memory is left for it (ENOMEM)"],
+  ])(
+    needs(
+      NO_STRACE,
+      "on a machine that has none left for anybody (%s) refuses in one line, keeps its agents, and recovers",
+    ),
+    async (code, words) => {
+      const printer = await supervisor.deploy({ command: [fixture("prints-numbers"), "0.01"] });
+      await supervisor.printed(printer, "3\n");
+      const well = await failing_calls(pid, "openat", code);
+      const before = (await supervisor.log_text(printer)).length;
+      try {
+        const refused = await supervisor.deploy({ command: [fixture("idles")] }).catch((error) => error as Error);
+        expect(refused).toMatchObject({ code: "out_of_resources", message: expect.stringContaining(words) });
+        one_line((refused as Error).message);
+        const logs = await supervisor.client
+          .call("get_output", { params: { agent: printer.id } })
+          .catch((error) => error);
+        expect(logs).toMatchObject({ code: "out_of_resources", message: expect.stringContaining(words) });
+        const verified = await supervisor.client.call("verify", { body: { agent: printer.id } }).catch(() => null);
+        for (const file of verified?.files ?? [])
+          if (file.role === "log_file") expect(file.verdict, JSON.stringify(file)).not.toBe("clear");
+        await eventually("the agent to print on", async () => (await supervisor.log_text(printer)).length > before);
+      } finally {
+        await well();
+      }
+      await eventually("nothing to be left of what was refused", async () => {
+        const agents = await supervisor.client.call("list_agents", { query: { all: true } });
+        return agents.length === 1;
+      });
+      const receipt = await supervisor.client.call("kill", {
+        params: { agent: printer.id },
+        body: { cleanup: "keep" },
+      });
+      expect(receipt).toMatchObject({ success: true, cleanup: { handles: "clear", survivors: [] } });
+      expect(gap_or_double(readFileSync(printer.tracked_files.log_file as string, "utf8"))).toBe(null);
     },
   );
 });

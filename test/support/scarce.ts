@@ -1,5 +1,5 @@
 /** Terminals, processes and descriptors of a test's own, few of them. The machine's own are never touched: ptys are those of a private mount of devpts. */
-import { spawnSync } from "node:child_process";
+import { spawn, spawnSync } from "node:child_process";
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmdirSync, writeFileSync } from "node:fs";
 import { eventually, type TestSupervisor } from "./supervisor.ts";
 
@@ -90,4 +90,44 @@ export function limit_for(pid: number, free: number): number {
 export function limit_descriptors(pid: number, soft: number, hard: number | "" = ""): void {
   const ran = spawnSync("prlimit", ["--pid", String(pid), `--nofile=${soft}:${hard}`]);
   if (ran.status !== 0) throw new Error(`prlimit: ${ran.stderr}`);
+}
+
+/** Why system calls of one process cannot be made to fail here, or null. */
+export const NO_STRACE = ((): string | null => {
+  const tried = spawnSync("strace", ["-e", "trace=none", "true"]);
+  if (tried.error) return "strace is not installed";
+  return tried.status === 0 ? null : "a process may not be traced here";
+})();
+
+/**
+ * Makes every call of this kind fail for one process and the children that it starts meanwhile, by strace: what is used up of the whole machine (`ENFILE`, `ENOMEM`) must not be used up
+ * for a test. Resolves when it is so, with how to end it.
+ */
+export async function failing_calls(pid: number, calls: string, error: string): Promise<() => Promise<void>> {
+  const args = [
+    "-f",
+    "-p",
+    String(pid),
+    "-o",
+    "/dev/null",
+    "-e",
+    `trace=${calls}`,
+    "-e",
+    `inject=${calls}:error=${error}`,
+  ];
+  const tracer = spawn("strace", args, { stdio: ["ignore", "ignore", "pipe"] });
+  let said = "";
+  tracer.stderr.setEncoding("utf8").on("data", (text: string) => {
+    said += text;
+  });
+  const gone = new Promise<void>((resolve) => tracer.once("exit", () => resolve()));
+  const end = async () => {
+    tracer.kill("SIGINT");
+    await gone;
+  };
+  await eventually("strace to be attached", () => /attached/.test(said)).catch(async (error) => {
+    await end();
+    throw error;
+  });
+  return end;
 }
