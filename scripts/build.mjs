@@ -1,6 +1,8 @@
 // Bundles the programs of the project into dist/: the `supervisor` command (with the daemon loaded only when it is asked for), the agent host,
 // one file, because it is started once per agent and must boot fast, and the daemon's thread that looks at processes.
-import { chmod, rm } from "node:fs/promises";
+import { execFileSync } from "node:child_process";
+import { createHash } from "node:crypto";
+import { chmod, readFile, rm, writeFile } from "node:fs/promises";
 import { createRequire } from "node:module";
 import { build } from "esbuild";
 
@@ -71,15 +73,28 @@ await build({
   chunkNames: "chunks/[name]-[hash]",
 });
 // CommonJS, and without white space: Node's loader of ES modules costs each host 1.1 MB and 4 ms (docs/performance.md), and the text of a program is kept in memory.
-await build({
-  ...shared,
-  format: "cjs",
-  banner: {},
+const host = { ...shared, format: "cjs", banner: {}, minifyWhitespace: true };
+const { outputFiles } = await build({
+  ...host,
+  // Its own name: it is wrapped by agent-host.ts.
   define: { "import.meta.url": "__filename" },
-  minifyWhitespace: true,
+  entryPoints: ["src/bin/agent-host-program.ts"],
+  outfile: "dist/agent-host-program.cjs",
+  sourcemap: false,
+  write: false,
+});
+const program = outputFiles[0].text;
+// By its hash, because V8 looks at the length alone to see whether what was compiled ahead is of this very program.
+const name = `agent-host-${createHash("sha256").update(program).digest("hex").slice(0, 16)}`;
+await writeFile(`dist/${name}.cjs`, program);
+await build({
+  ...host,
+  define: { PROGRAM: JSON.stringify(name) },
   entryPoints: ["src/bin/agent-host.ts"],
   outfile: "dist/agent-host.cjs",
 });
+const host_flags = JSON.parse(await readFile("src/daemon/host-flags.json", "utf8"));
+execFileSync(process.execPath, [...host_flags, "scripts/compile-host.cjs", `dist/${name}.cjs`, `dist/${name}.v8`]);
 // One file, because it is loaded into a thread of the daemon, with a heap of its own.
 await build({
   ...shared,

@@ -8,7 +8,7 @@ const STAMP = join(ROOT, "dist/.stamp");
 const BUILD = "scripts/build.mjs";
 const PROGRAMS = ["dist/supervisor.js", "dist/agent-host.cjs", "dist/look-thread.cjs"];
 /** Besides src: how it is built, and from which packages. */
-const INPUTS = [BUILD, "package-lock.json", "package.json", "tsconfig.json"];
+const INPUTS = [BUILD, "scripts/compile-host.cjs", "package-lock.json", "package.json", "tsconfig.json"];
 
 /** The step: dist/ is what src/ says. */
 export const bundles = {
@@ -23,7 +23,8 @@ export const bundles = {
 };
 
 function hash_of_sources() {
-  const hash = createHash("sha256");
+  // What is compiled ahead for a host is of use to this very Node alone.
+  const hash = createHash("sha256").update(`${process.version}\0`);
   for (const path of [...INPUTS, ...files_under("src")]) {
     const content = readFileSync(join(ROOT, path));
     // The length, so that no two sets of files run together to the same bytes.

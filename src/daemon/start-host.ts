@@ -12,9 +12,13 @@ import { new_session } from "../drivers/tmux/sessions.ts";
 import { armed_crash } from "../faults/crash-point.ts";
 import { await_host } from "./await-host.ts";
 import { end_host } from "./end-host.ts";
+import host_flags from "./host-flags.json" with { type: "json" };
 import type { ReadyHost, Services } from "./services.ts";
 
-/** The host beside this file's bundle. */
+/**
+ * The host beside this file's bundle. What Node is told when it runs one is in host-flags.json: its program is compiled ahead with the same flags (scripts/build.mjs), and
+ * V8 takes it with no others. Without `--no-flush-bytecode` V8 forgets functions that were not used for some collections: those of the end, in each host that idles.
+ */
 export const HOST_PROGRAM = fileURLToPath(new URL("../agent-host.cjs", import.meta.url));
 
 export interface HostStart {
@@ -41,7 +45,7 @@ export async function start_host(services: Services, start: HostStart): Promise<
     'exec 2>"$0" && exec "$@"',
     stderr,
     process.execPath,
-    "--no-warnings",
+    ...host_flags,
     services.host_program,
     start.id,
     socket,
