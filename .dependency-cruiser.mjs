@@ -57,7 +57,7 @@ export default {
       "containment",
       "Who belongs to an agent is asked of the kernel alone, and answered alike in the daemon and in the host.",
       ALL_BUT_BUILTINS,
-      ["^src/contract/", "^src/drivers/(procfs|cgroup|when-possible)"],
+      ["^src/contract/", "^src/drivers/(procfs|pid-order|cgroup|when-possible)"],
     ),
     room(
       "host",
@@ -66,7 +66,7 @@ export default {
       [
         "^src/contract/",
         "^src/containment/",
-        "^src/drivers/(procfs|in-place|when-possible)",
+        "^src/drivers/(procfs|pid-order|in-place|when-possible)",
         "^src/faults/",
         packages("node-pty", "zod"),
       ],

@@ -5,6 +5,7 @@
 
 import type { ProcessRef } from "../contract/receipt.ts";
 import { group_members } from "../drivers/cgroup.ts";
+import type { Birth } from "../drivers/pid-order.ts";
 import { list_processes, type ProcessFacts, was_started_with } from "../drivers/procfs.ts";
 
 /** The environment variable that carries the cookie. */
@@ -15,6 +16,8 @@ export interface FamilySpec {
   /** The agent's own process: leader of its session and its process group. Null when it never came to life. */
   leader: ProcessRef | null;
   cookie: string;
+  /** The leader's birth, for a look that need not read of everybody; absent where it is not known. */
+  birth?: Birth | null;
   /** Never part of the family, whatever their environment says: the host itself, the daemon. */
   exclude: readonly number[];
   /** The directories of the agent's control groups; absent or empty where there are none. */
@@ -23,7 +26,10 @@ export interface FamilySpec {
 
 /** The agent's living processes. Zombies are dead: they hold nothing and obey nobody. */
 export function find_family(spec: FamilySpec): ProcessFacts[] {
-  const processes = list_processes().filter((one) => one.state !== "Z" && one.state !== "X");
+  // Whoever is older than the agent is not of its family, and nobody older can have its pid.
+  const processes = list_processes(spec.leader?.start_time, spec.birth).filter(
+    (one) => one.state !== "Z" && one.state !== "X",
+  );
   // After the list: whoever was born meanwhile is in its parent's group.
   const contained = (spec.cgroups ?? []).flatMap(group_members);
   return select_family(spec, processes, (pid) => was_started_with(pid, `${COOKIE_VARIABLE}=${spec.cookie}`), contained);

@@ -2,9 +2,10 @@
  * Facts about processes from Linux's /proc. No policy: who belongs to whom is decided in `containment`.
  * Run by the daemon and by each host. Reads only; a process that goes away between two reads is simply absent.
  */
-import { closeSync, openSync, readdirSync, readFileSync, readlinkSync, readSync } from "node:fs";
+import { readdirSync, readFileSync, readlinkSync } from "node:fs";
 import { is_errno } from "../contract/errors.ts";
 import type { ProcessRef } from "../contract/receipt.ts";
+import { type Birth, born_since } from "./pid-order.ts";
 
 /** One line of proc_pid_stat(5), as far as it is needed here. `start_time` is in clock ticks since boot (field 22). */
 export interface ProcessFacts extends ProcessRef {
@@ -22,7 +23,7 @@ const GONE = ["ENOENT", "ESRCH"] as const;
 export function read_process(pid: number): ProcessFacts | null {
   let text: string;
   try {
-    text = read_small(`/proc/${pid}/stat`);
+    text = read_stat(pid);
   } catch (error) {
     if (is_errno(error, ...GONE)) return null;
     throw error;
@@ -30,24 +31,15 @@ export function read_process(pid: number): ProcessFacts | null {
   return parse_stat(pid, text);
 }
 
-/** Room for one line of proc_pid_stat(5): 52 numbers and a command of at most 64 bytes. */
-const SMALL = Buffer.allocUnsafe(4096);
-
-/** A file of /proc that the kernel gives whole in one read: half the system calls of `readFileSync`, of which a look at everybody makes thousands. */
-function read_small(path: string): string {
-  const fd = openSync(path, "r");
-  try {
-    return SMALL.toString("latin1", 0, readSync(fd, SMALL, 0, SMALL.length, 0));
-  } finally {
-    closeSync(fd);
-  }
-}
+/** As UTF-8, because Node reads a whole file in one call of its own for no other encoding: a look at everybody makes hundreds. */
+const read_stat = (pid: number) => readFileSync(`/proc/${pid}/stat`, "utf8");
 
 /** Parses proc_pid_stat(5). The command stands in parentheses and may itself contain spaces and parentheses. */
 export function parse_stat(pid: number, text: string): ProcessFacts {
   const open = text.indexOf("(");
   const close = text.lastIndexOf(")");
-  const fields = text.slice(close + 2).split(" ");
+  // No more than is needed: what a look at everybody leaves is garbage that a host collects in the middle of its agent's end.
+  const fields = text.slice(close + 2).split(" ", 20);
   const field = (number: number) => Number(fields[number - 3]);
   return {
     pid,
@@ -60,14 +52,15 @@ export function parse_stat(pid: number, text: string): ProcessFacts {
   };
 }
 
-/** Every process there is, zombies included. */
-export function list_processes(): ProcessFacts[] {
+/** Every process that was started at `since` (in ticks) or later, zombies included. With `birth`, of a process that began then, only the pids given out since are looked at. */
+export function list_processes(since = 0, birth: Birth | null = null): ProcessFacts[] {
+  const pids = readdirSync("/proc").map(Number).filter(Number.isInteger);
+  // After the list: what was given out until now covers all that is in it.
+  const may_be = birth && born_since(birth);
   const found: ProcessFacts[] = [];
-  for (const name of readdirSync("/proc")) {
-    const pid = Number(name);
-    if (!Number.isInteger(pid)) continue;
-    const facts = read_process(pid);
-    if (facts) found.push(facts);
+  for (const pid of pids) {
+    const facts = may_be && !may_be(pid) ? null : read_process(pid);
+    if (facts && facts.start_time >= since) found.push(facts);
   }
   return found;
 }

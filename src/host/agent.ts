@@ -23,6 +23,7 @@ export interface Agent {
   /** What it was launched with, but for its environment: that is the program's alone from here on. */
   spec: Omit<LaunchSpec, "env">;
   process: ProcessRef;
+  birth: Launched["birth"];
   exited: Launched["exited"];
   outputs: Output[];
   view: View;
@@ -172,6 +173,7 @@ export async function start_agent(spec: LaunchSpec, options: AgentOptions): Prom
     return {
       spec: remembered,
       process: launched.process,
+      birth: launched.birth,
       exited: launched.exited,
       outputs,
       view,

@@ -32,6 +32,7 @@ export async function end_agent(agent: Agent, options: EndOptions): Promise<Ende
   agent.lift_log_limit();
   const family = {
     leader: agent.process,
+    birth: agent.birth,
     cookie: spec.cookie,
     exclude: options.exclude,
     cgroups: agent.cgroups.map((one) => one.path),

@@ -13,6 +13,7 @@ import type { CgroupRef } from "../contract/containment.ts";
 import type { LaunchSpec } from "../contract/host-protocol.ts";
 import type { ProcessRef } from "../contract/receipt.ts";
 import { open_in_place } from "../drivers/in-place.ts";
+import { type Birth, mark_birth } from "../drivers/pid-order.ts";
 import { process_ref_of } from "../drivers/procfs.ts";
 import type { Terminal } from "./terminal.ts";
 
@@ -42,6 +43,7 @@ const BASH = "/bin/bash";
 
 export interface Launched {
   process: ProcessRef;
+  birth: Birth | null;
   /** Resolves once, when the agent's own process has ended. */
   exited: Promise<{ code: number | null; signal: string | null; at: string }>;
   /** The control groups that it is in. */
@@ -91,7 +93,10 @@ export async function launch(spec: LaunchSpec, terminal: Terminal, options: Laun
     child.once("exit", (code, signal) => resolve({ code, signal, at: new Date().toISOString() }));
   });
   let process: ProcessRef | null;
+  let birth: Birth | null;
   try {
+    // Soon after the fork: what is counted in between counts as younger.
+    birth = child.pid === undefined ? null : mark_birth(child.pid);
     // Read at once: even if it has ended, it stays a zombie until the next turn of the event loop.
     process = child.pid === undefined ? null : process_ref_of(child.pid);
   } catch (error) {
@@ -111,7 +116,7 @@ export async function launch(spec: LaunchSpec, terminal: Terminal, options: Laun
   const joined = options.cgroups.filter((one) => !said.includes(`${JOIN_FAILED}${one.path}/cgroup.procs`));
   for (const one of options.cgroups)
     if (!joined.includes(one)) notes.push(`the agent could not be put into its control group ${one.path}`);
-  return { process, exited, cgroups: joined, notes };
+  return { process, birth, exited, cgroups: joined, notes };
 }
 
 /** The prompt, if it is in its place. Opened again by descriptor: the flags that made the first open safe are not for an agent's stdin. */
