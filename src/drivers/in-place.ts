@@ -4,8 +4,8 @@
  * and the file is then named relative to the open directory, with O_NOFOLLOW. What leads elsewhere is `out_of_place` and is left alone.
  * Run by the daemon and by each host. Paths are absolute and real: the workspace's path is made so once, when the daemon starts.
  */
-import { type BigIntStats, constants, type Stats } from "node:fs";
-import { type FileHandle, link, lstat, open, readlink, rename, rm, unlink } from "node:fs/promises";
+import { type BigIntStats, constants, readlinkSync, type Stats } from "node:fs";
+import { type FileHandle, link, lstat, open, rename, unlink } from "node:fs/promises";
 import { basename, dirname } from "node:path";
 import { is_errno, SupervisorError } from "../contract/errors.ts";
 
@@ -34,7 +34,8 @@ export async function in_directory<T>(dir: string, work: (at: At, handle: FileHa
   });
   try {
     const here = `/proc/self/fd/${handle.fd}`;
-    if ((await readlink(here)) !== dir) throw out_of_place(dir);
+    // The kernel says it from memory, whatever the file system does: no turn of the pool.
+    if (readlinkSync(here) !== dir) throw out_of_place(dir);
     return await work((name) => `${here}/${name}`, handle);
   } catch (error) {
     throw named(error, `/proc/self/fd/${handle.fd}`, dir);
@@ -104,21 +105,35 @@ export function replace_in_place(path: string, text: string, keep?: string): Pro
 }
 
 /** Removes a file from its place; that it is not there is no error. */
-export async function remove_in_place(path: string): Promise<void> {
+export const remove_in_place = (path: string): Promise<void> => remove_some_in_place(dirname(path), [basename(path)]);
+
+/** Removes files of one directory, one after the other; that one is not there, or the directory, is no error. */
+export async function remove_some_in_place(dir: string, names: readonly string[]): Promise<void> {
   try {
-    await in_directory(dirname(path), (at) => rm(at(basename(path)), { force: true }));
+    await in_directory(dir, async (at) => {
+      for (const name of names) await remove(at(name));
+    });
   } catch (error) {
     if (!is_errno(error, "ENOENT")) throw error;
   }
 }
 
+/** Makes something beside a file. Each file has one writer, so what is there already was left by a crash, or planted: it goes. */
+async function make_anew<T>(beside: string, make: () => Promise<T>): Promise<T> {
+  try {
+    return await make();
+  } catch (error) {
+    if (!is_errno(error, "EEXIST")) throw error;
+  }
+  await remove(beside);
+  return make();
+}
+
 async function write_beside(at: At, name: string, text: string, before_rename = async () => {}): Promise<BigIntStats> {
   const beside = at(`${name}.new`);
-  // Each file has one writer, so what is there was left by a crash, or planted.
-  await remove(beside);
   let written: BigIntStats;
   try {
-    const file = await open(beside, "wx", 0o600);
+    const file = await make_anew(beside, () => open(beside, "wx", 0o600));
     try {
       await file.writeFile(text);
       await file.sync();
@@ -147,9 +162,8 @@ async function remove(path: string): Promise<void> {
 /** Gives the file a second name, under which it stays when another takes the first. What is no regular file is not kept. */
 async function keep_beside(at: At, name: string, keep: string): Promise<void> {
   const beside = at(`${keep}.new`);
-  await remove(beside);
   try {
-    await link(at(name), beside);
+    await make_anew(beside, () => link(at(name), beside));
   } catch (error) {
     if (is_errno(error, "ENOENT")) return;
     // File systems without hard links (FAT, some network mounts), and a directory: link(2).

@@ -8,12 +8,12 @@
  * A spare host is started before its agent is known, and told later whose it is (`become`). It waits for as long as the daemon that started it is
  * connected, and leaves with it: a spare is of no use to another daemon. Once it has an agent it waits for the launch like any other.
  */
-import { renameSync, rmSync } from "node:fs";
+import { renameSync, unlinkSync } from "node:fs";
 import { dirname } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { prepare_join } from "../containment/ahead.ts";
 import { deferred } from "../contract/deferred.ts";
-import { why_not_started } from "../contract/errors.ts";
+import { is_errno, why_not_started } from "../contract/errors.ts";
 import type { HostFacts, HostPhase, HostRequest, LaunchSpec, PaneRequest } from "../contract/host-protocol.ts";
 import { host_stderr } from "../contract/paths.ts";
 import { HOST_PROTOCOL } from "../contract/protocol-version.ts";
@@ -295,9 +295,18 @@ export async function run_host(given: HostOptions): Promise<void> {
   } finally {
     leaving.abort();
     control.close();
-    rmSync(options.socket, { force: true });
+    unlink_if_there(options.socket);
     // The daemon that started us removes it when it has connected; one that died before has not.
-    rmSync(host_stderr(dirname(given.socket), given.agent_id), { force: true });
+    unlink_if_there(host_stderr(dirname(given.socket), given.agent_id));
+  }
+}
+
+/** Not `rmSync`, for which Node loads the removal of whole trees. */
+function unlink_if_there(path: string): void {
+  try {
+    unlinkSync(path);
+  } catch (error) {
+    if (!is_errno(error, "ENOENT")) throw error;
   }
 }
 

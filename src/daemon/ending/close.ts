@@ -2,8 +2,9 @@
  * The first half of an end, as the daemon sees it: the host stops, empties, drains and closes, and reports. A host that is
  * stopped is continued; one that does not answer even then is killed, and the daemon ends the agent's processes itself.
  */
+import { lstatSync } from "node:fs";
 import { rm } from "node:fs/promises";
-import { dirname } from "node:path";
+import { basename, dirname } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { end_family, signal_process } from "../../containment/end-family.ts";
 import { count_oom_kills, end_notes, remove_groups } from "../../containment/groups.ts";
@@ -20,7 +21,7 @@ import {
   placeholder_pipes,
 } from "../../contract/paths.ts";
 import type { ClosedReport, StreamAccount } from "../../contract/receipt.ts";
-import { is_out_of_place, remove_in_place } from "../../drivers/in-place.ts";
+import { is_out_of_place, remove_some_in_place } from "../../drivers/in-place.ts";
 import { boot_id, is_alive, read_process } from "../../drivers/procfs.ts";
 import { crash_point } from "../../faults/crash-point.ts";
 import { end_start } from "../admission/end-start.ts";
@@ -98,12 +99,11 @@ export async function close_agent(
     ]);
     await remove_leftovers(services, agent);
   }
-  for (const path of [record, `${record}.new`, parts_record_path(record)]) {
-    await remove_in_place(path).catch((error) => {
-      if (!is_out_of_place(error)) throw error;
-      services.log.warn({ agent_id: agent.id, error: message_of(error) }, "an exit record was left alone");
-    });
-  }
+  const names = [record, `${record}.new`, parts_record_path(record)].map((path) => basename(path));
+  await remove_some_in_place(dirname(record), names).catch((error) => {
+    if (!is_out_of_place(error)) throw error;
+    services.log.warn({ agent_id: agent.id, error: message_of(error) }, "an exit record was left alone");
+  });
   crash_point("end.exit_record_removed");
 }
 
@@ -288,7 +288,9 @@ export async function remove_leftovers(services: Services, agent: AgentRecord): 
   const { life, sizes } = placeholder_pipes(services.runtime_dir, agent.id);
   const stderr = host_stderr(services.runtime_dir, agent.id);
   const leftovers = [socket, `${socket}.new`, `${socket}.out`, stderr, life, sizes];
-  await Promise.all(leftovers.map((path) => rm(path, { force: true })));
+  // The directory of the sockets is in memory or on a local disk. Mostly nothing is left in it.
+  const left = leftovers.filter((path) => lstatSync(path, { throwIfNoEntry: false }));
+  await Promise.all(left.map((path) => rm(path, { force: true })));
 }
 
 /** True when the session is known to be gone. When tmux does not answer it is ended later, and the receipt says so. */

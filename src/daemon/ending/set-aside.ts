@@ -22,10 +22,14 @@ export async function set_aside(dir: string, agent: AgentRecord, ending: Ending)
     const known = recorded.filter((one) => one.role === role);
     ending.set_aside.push(...known);
     try {
-      const refused = await refusal(dir, path);
-      if (refused) ending.files_failed.push({ path, error: refused });
-      else if (ending.cleanup === "keep") ending.set_aside.push(...(await found_at(role, path, path)));
-      else await move(dir, role, path, ending.set_aside);
+      const there = await looked_at(dir, path);
+      const file = there.bytes === null ? null : { role, path, trash_path: path, bytes: there.bytes };
+      if (there.refused) ending.files_failed.push({ path, error: there.refused });
+      else if (ending.cleanup === "keep") ending.set_aside.push(...(file ? [file] : []));
+      else {
+        await find_moved(dir, role, path, ending.set_aside);
+        if (file) await move(dir, file, ending.set_aside);
+      }
     } catch (error) {
       // It passes, and the end is tried again: a file that was left for want of a descriptor would be left for ever.
       if (is_used_up(error)) throw error;
@@ -34,14 +38,19 @@ export async function set_aside(dir: string, agent: AgentRecord, ending: Ending)
   }
 }
 
-async function move(dir: string, role: string, path: string, list: SetAsideFile[]): Promise<void> {
-  const listed = (place: string) => list.some((one) => one.trash_path === place);
-  const places = [join(trash_dir(dir), basename(path)), beside(path)] as const;
-  // Moved before a crash that came before the list was on disk.
-  for (const place of places) if (!listed(place)) list.push(...(await found_at(role, path, place)));
-  const [file] = await found_at(role, path, path);
-  if (!file) return;
-  const trash_path = await rename_to_one_of(path, places, listed);
+const is_listed = (list: readonly SetAsideFile[], place: string) => list.some((one) => one.trash_path === place);
+const places_for = (dir: string, path: string) => [join(trash_dir(dir), basename(path)), beside(path)] as const;
+
+/** Moved before a crash that came before the list was on disk. */
+async function find_moved(dir: string, role: string, path: string, list: SetAsideFile[]): Promise<void> {
+  for (const place of places_for(dir, path)) {
+    const facts = is_listed(list, place) ? null : await what_stands_at(place);
+    if (facts) list.push({ role, path, trash_path: place, bytes: facts.size });
+  }
+}
+
+async function move(dir: string, file: SetAsideFile, list: SetAsideFile[]): Promise<void> {
+  const trash_path = await rename_to_one_of(file.path, places_for(dir, file.path), (place) => is_listed(list, place));
   crash_point("end.file_moved");
   list.push({ ...file, trash_path });
 }
@@ -85,27 +94,18 @@ function rename_in_place(path: string, place: string): Promise<void> {
   );
 }
 
-/** The file as an entry of the list, if it is there. */
-async function found_at(role: string, path: string, place: string): Promise<SetAsideFile[]> {
-  const bytes = await size_of(place);
-  return bytes === null ? [] : [{ role, path, trash_path: place, bytes }];
-}
-
-/** Why a path is left alone, or null. */
-async function refusal(dir: string, path: string): Promise<string | null> {
-  if (!path.startsWith(dir + sep)) return "it is outside the task's directory and was left alone";
+/** What is at a path: why it is left alone, or its size; null when nothing is there. */
+async function looked_at(dir: string, path: string): Promise<{ refused: string | null; bytes: number | null }> {
+  const refuse = (refused: string) => ({ refused, bytes: null });
+  if (!path.startsWith(dir + sep)) return refuse("it is outside the task's directory and was left alone");
   const parent = await realpath(dirname(path)).catch((error) =>
     is_errno(error, "ENOENT") ? null : Promise.reject(error),
   );
   if (parent !== null && parent !== dirname(path))
-    return `${dirname(path)} is not the directory it was (it leads to another place); the file was left alone`;
+    return refuse(`${dirname(path)} is not the directory it was (it leads to another place); the file was left alone`);
   if ((await realpath(trash_dir(dir))) !== trash_dir(dir))
-    return "the trash directory leads to another place; the file was left alone";
+    return refuse("the trash directory leads to another place; the file was left alone");
   const facts = await what_stands_at(path);
-  if (facts && !facts.isFile()) return "it is not a regular file any more and was left alone";
-  return null;
-}
-
-async function size_of(path: string): Promise<number | null> {
-  return (await what_stands_at(path))?.size ?? null;
+  if (facts && !facts.isFile()) return refuse("it is not a regular file any more and was left alone");
+  return { refused: null, bytes: facts?.size ?? null };
 }
