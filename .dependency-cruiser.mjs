@@ -170,9 +170,9 @@ export default {
       },
     ),
     only_in(
-      "^src/drivers/lease",
+      "^src/drivers/(lease|leave)[.]ts$",
       "koffi",
-      "What calls into the C library by itself can end the process: one call, in one place.",
+      "What calls into the C library by itself can end the process: one call in each of two places, and that is what the second is for.",
       {
         path: packages("koffi"),
       },
@@ -180,9 +180,14 @@ export default {
     only_in("^src/daemon/metrics", "prom-client", "What is counted, and under which name, is said in one place.", {
       path: packages("prom-client"),
     }),
-    only_in("^src/host/", "create-require", "What is loaded by createRequire passes every wall here unseen.", {
-      path: builtin("module"),
-    }),
+    only_in(
+      "^src/(host/|drivers/leave[.]ts$)",
+      "create-require",
+      "What is loaded by createRequire passes every wall here unseen.",
+      {
+        path: builtin("module"),
+      },
+    ),
 
     // Hygiene
     {

@@ -102,15 +102,17 @@ export class Verifier {
 
   /**
    * The verdict on each file. A file that is not there cannot be asked for: it is clear only in that nothing is left to hold by name. lsof is asked
-   * about the `family` (pids) in any case. `lease` false for files in use: who opens one in the microseconds of a lease waits, or is told EAGAIN if it would not wait.
+   * about the `family` (pids) in any case. `lease` is false for files in use: who opens one in the microseconds of a lease waits, or is told EAGAIN if it would not wait.
    */
   async verify(
     paths: readonly string[],
     family: readonly number[] = [],
-    { lease = true }: { lease?: boolean } = {},
+    { lease = () => true }: { lease?: (path: string) => boolean } = {},
   ): Promise<FileVerdict[]> {
     const found = await Promise.all(paths.map(find));
-    const present = new Map(paths.flatMap((path, index) => (found[index] ? [[path, { ...found[index], lease }]] : [])));
+    const present = new Map(
+      paths.flatMap((path, index) => (found[index] ? [[path, { ...found[index], lease: lease(path) }]] : [])),
+    );
     const answer = present.size > 0 ? await this.asks.ask([{ files: present, family }]) : NOTHING_ASKED;
     return paths.map((path, index) => {
       const id = found[index]?.id ?? null;
@@ -152,8 +154,12 @@ export class Verifier {
     this.expected = expected_after(look, files, canary);
     if (!look.ok && look.restless) return last ? look : null;
     if (!look.ok) return this.timed("everything", () => lsof(paths, canary));
-    // Nobody is named whom lsof is not asked about already.
-    if (early && this.expected?.every((pid) => expected?.includes(pid))) return early;
+    // Nobody is named whom lsof is not asked about already. Who was seen by lsof, and not by the kernel afterwards, may have let go since: lsof is asked again.
+    if (early && this.expected?.every((pid) => expected?.includes(pid))) {
+      const answer = await early;
+      if (!answer.ok || !answer.holders.some((one) => [...files.values()].some(({ id }) => holds(one, id))))
+        return answer;
+    }
     const { matches, ask_about } = look;
     const pids = new Set([...family, ...ask_about, ...matches.map((one) => one.pid)]);
     if (pids.size > TOO_MANY) return this.timed("everything", () => lsof(paths, canary));

@@ -17,10 +17,17 @@ export async function verify_agents(services: Services, agents: AgentRecord[]): 
     return Object.entries(agent.tracked_files).map(([role, path]) => ({ agent, role, path: moved.get(role) ?? path }));
   });
   const ours = places.map(({ agent, path }) => is_inside(services.registry.task_of(agent).dir, path));
+  // Files that were set aside are in nobody's use, and are judged as their end judges them; who opens any other, and those that were kept in their place, must not meet a lease.
+  const aside = new Set(
+    agents
+      .flatMap((agent) => agent.ending?.set_aside ?? [])
+      .filter((file) => file.trash_path !== file.path)
+      .map((file) => file.trash_path),
+  );
   const verdicts = await services.verifier.verify(
     places.filter((_, index) => ours[index]).map((one) => one.path),
     [],
-    { lease: false },
+    { lease: (path) => aside.has(path) },
   );
   const files = await Promise.all(
     places.map(async ({ agent, role, path }, index) => {

@@ -4,10 +4,12 @@
  *
  * When it is slow: as long as it goes on from process to process it is waited for. When it stands still (a read of /proc may wait for memory or a dead disk, and cannot be
  * interrupted) the question is answered by "cannot tell", and so is everybody who comes before it moves again: one thread hangs at most. When it dies, its question is answered likewise.
+ * An end of the daemon does not wait for one that stands still either: `close` gives up after as long, and an exit leaves past it.
  */
 import { fileURLToPath } from "node:url";
 import { Worker } from "node:worker_threads";
 import { message_of } from "../contract/errors.ts";
+import { leave_at_once } from "./leave.ts";
 import type { Look, Match, Sought } from "./proc-holders.ts";
 
 /** Beside the bundle. */
@@ -73,13 +75,19 @@ export class LookThread implements Looker {
     return "again" in reply ? reply.again.flatMap((index) => matches[index] ?? []) : null;
   }
 
-  /** Ends the thread. One that hangs is not waited for: it ends when it moves. */
+  /** Ends the thread. One that hangs, or stands still for as long from now on, is not waited for: it ends when it moves. */
   async close(): Promise<void> {
     const { worker, hangs } = this;
     this.worker = null;
     const ended = worker?.terminate();
     this.refuse("the supervisor is stopping");
-    if (hangs === null) await ended;
+    if (hangs !== null || !ended) return;
+    // What it does is given up at its next step, so that as long as one step may take is long enough.
+    let timer: NodeJS.Timeout | undefined;
+    const given_up = new Promise<void>((resolve) => {
+      timer = setTimeout(resolve, this.options.patience_ms ?? PATIENCE_MS);
+    });
+    await Promise.race([ended, given_up]).finally(() => clearTimeout(timer));
   }
 
   /** Answers everybody who waits, and whoever comes after. */
@@ -142,6 +150,12 @@ export class LookThread implements Looker {
     worker.on("message", (reply: LookReply) => this.replied(worker, reply));
     worker.on("error", (error) => this.ended(worker, message_of(error)));
     worker.on("exit", (code) => this.ended(worker, `exit ${code}`));
+    // Node's own exit waits for its threads, and one that waits in the kernel hears of no end.
+    const leave = (code: number) => {
+      if (this.current !== null) leave_at_once(code);
+    };
+    process.on("exit", leave);
+    worker.once("exit", () => process.off("exit", leave));
     return worker;
   }
 

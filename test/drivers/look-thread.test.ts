@@ -1,11 +1,16 @@
 /** The thread that looks keeps nobody from anything: not when there is much to look at, not when it hangs, not when it dies. */
-import { copyFile, stat, writeFile } from "node:fs/promises";
+import { execFile } from "node:child_process";
+import { once } from "node:events";
+import { copyFile, open, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { promisify } from "node:util";
+import type { Worker } from "node:worker_threads";
 import { afterAll, beforeAll, expect, onTestFinished, test } from "vitest";
 import { LookThread } from "../../src/drivers/look-thread.ts";
 import { hold, holders_directory, LOOK_PROGRAM, remove_directory } from "../support/holders.ts";
 
+const run = promisify(execFile);
 const tool = (name: string) => fileURLToPath(new URL(`../fixtures/tools/${name}`, import.meta.url));
 let dir: string;
 beforeAll(async () => {
@@ -89,6 +94,28 @@ test("after its end nobody is answered, and nobody waits", async () => {
   await looking.close();
   expect(await asked).toEqual({ ok: false, reason: "the supervisor is stopping" });
   expect(await looking.look([id])).toEqual({ ok: false, reason: "the supervisor is stopping" });
+});
+
+test("a thread that waits in the kernel does not keep its end waiting for ever, even if it was not known to hang", async () => {
+  const { id } = await new_file("blocked");
+  const program = join(dir, "blocked-look-thread.cjs");
+  await copyFile(tool("blocked-look-thread.cjs"), program);
+  const gate = join(dir, "look-gate");
+  await run("mkfifo", [gate]);
+  const looking = new LookThread({ program, patience_ms: 1_000 });
+  const asked = looking.look([id]);
+  const { seen, worker } = looking as unknown as { seen: Int32Array; worker: Worker };
+  const gone = once(worker, "exit");
+  try {
+    await expect.poll(() => Atomics.load(seen, 1)).toBe(4711);
+    await looking.close();
+    expect(await asked).toEqual({ ok: false, reason: "the supervisor is stopping" });
+  } finally {
+    // Whoever opens a FIFO to read and write waits for nobody, and frees who waits to read.
+    const opened = await open(gate, "r+");
+    await gone;
+    await opened.close();
+  }
 });
 
 test("where the package for leases is missing, the look is without them, and says why", async () => {
