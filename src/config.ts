@@ -9,9 +9,14 @@ import { type Crash, parse_crash } from "./faults/crash-point.ts";
 export type Verification = "auto" | "proc" | "lsof";
 export type Environment = Record<string, string | undefined>;
 
-/** The workspace: as asked for, else SUPERVISOR_WORKSPACE, else `.agent-workspace` here. Absolute. */
+/**
+ * The workspace: as asked for, else SUPERVISOR_WORKSPACE, else `.agent-workspace` here. Absolute. An empty variable counts as not set; an empty
+ * option (`--workspace "$UNSET"`) throws `invalid_request`: taken as a path it would be the current directory.
+ */
 export function workspace_of(option: string | undefined, env: Environment, cwd: string): string {
-  return resolve(cwd, option ?? env.SUPERVISOR_WORKSPACE ?? DEFAULT_WORKSPACE);
+  if (option === "")
+    throw new SupervisorError("invalid_request", "--workspace must not be empty; give a directory, or leave it out");
+  return resolve(cwd, option ?? (env.SUPERVISOR_WORKSPACE || DEFAULT_WORKSPACE));
 }
 
 /** SUPERVISOR_CRASH_AT=NAME:FILE, for tests alone: where to die (docs/faults.md). Null when it is not set. */

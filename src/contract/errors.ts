@@ -83,7 +83,11 @@ export const ERRORS = {
     meaning: "A file or directory of the workspace is a link, or leads to another place; it was left alone.",
   },
   registry_unreadable: { http: 500, exit: 1, meaning: "A registry file is of a newer version, or cannot be read." },
-  registry_unwritable: { http: 500, exit: 1, meaning: "The registry could not be written; nothing was done." },
+  registry_unwritable: {
+    http: 500,
+    exit: 1,
+    meaning: "The registry could not be written. What was asked for was not done; an end is tried again by itself.",
+  },
   protocol_mismatch: { http: 500, exit: 1, meaning: "A host speaks another protocol version." },
   timeout: { http: 504, exit: 1, meaning: "The deadline passed." },
   internal: { http: 500, exit: 1, meaning: "A defect in the supervisor." },

@@ -20,12 +20,19 @@ export async function kill_agent(services: Services, agent: AgentRecord, options
   if (agent.receipt) return agent.receipt;
   if (!services.registry.has(agent))
     throw new SupervisorError("agent_not_found", `${agent.id} was not deployed after all; there is nothing to end`);
-  return end_agent(services, agent, {
-    cause: "kill",
-    reason: options.reason,
-    cleanup: options.cleanup,
-    grace_ms: options.grace_ms ?? agent.grace_ms,
-  });
+  try {
+    return await end_agent(services, agent, {
+      cause: "kill",
+      reason: options.reason,
+      cleanup: options.cleanup,
+      grace_ms: options.grace_ms ?? agent.grace_ms,
+    });
+  } catch (error) {
+    // Whoever reads only why would ask for it again and again, or reach for kill(1).
+    if (!(error instanceof SupervisorError) || services.halted.signal.aborted) throw error;
+    const what_next = `the end of ${agent.id} is tried again by itself until it is complete`;
+    throw new SupervisorError(error.code, `${error.message}; ${what_next}`, { cause: error });
+  }
 }
 
 const lives = (agent: AgentRecord) => !is_foreign(agent) && !is_ended(agent.status);

@@ -85,11 +85,22 @@ describe("the command", () => {
     [["findings", "TASK-20261124-030219-1a593c46", "--since", "noon"], "must be a date and time, such as"],
     [["deploy", "ls", "-la"], "unknown option '-la'; the agent's command belongs after '--': supervisor deploy"],
     [["kill", "--all", "--task", "x"], "give one of: ids, --task ID, --all"],
+    [["start", "--workspace", ""], "--workspace must not be empty; give a directory, or leave it out"],
+    [["ps", "--workspace="], "--workspace must not be empty; give a directory, or leave it out"],
   ])("answers %j in plain words", async (args, words) => {
     const ran = await supervisor.cli(args);
     expect(ran.code).toBe(2);
     expect(ran.stderr).toContain(words);
     expect(ran.stderr.split("\n")).toHaveLength(2);
+  });
+
+  test("says of an agent that has ended how to see its end, when something is typed into it", async () => {
+    const { id } = await supervisor.deploy({ command: ["true"] });
+    await supervisor.cli(["wait", id]);
+    expect(await supervisor.cli(["send", id, "hello"])).toMatchObject({
+      code: 1,
+      stderr: `supervisor: ${id} has ended (completed); 'supervisor status ${id}' shows how\n`,
+    });
   });
 
   test("names the workspace when its supervisor has gone", async () => {

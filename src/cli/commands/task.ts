@@ -8,6 +8,7 @@ export function task_command(program: Command, context: Context): void {
   const task = program.command("task").description("tasks: groups of agents");
   task
     .command("create")
+    .description("make a task, with limits of its own; prints its id")
     .argument("<description>")
     .option("--max-agents <n>", "at most so many living agents, queued ones included", whole_number)
     .option("--max-concurrent <n>", "at most so many at once; more are queued", whole_number)
@@ -19,17 +20,21 @@ export function task_command(program: Command, context: Context): void {
       if (context.json()) print_json(created);
       else print(created.task_id);
     });
-  task.command("ls").action(async () => {
-    const tasks = await (await context.client()).call("list_tasks");
-    if (context.json()) return print_json(tasks);
-    if (tasks.length === 0) return print("no tasks");
-    print_table(
-      ["TASK", "AGENTS", "DESCRIPTION"],
-      tasks.map((one) => [one.task_id, counts(one.agents), cell(one.task_description, 60)]),
-    );
-  });
+  task
+    .command("ls")
+    .description("all tasks, and how many agents of each status they have")
+    .action(async () => {
+      const tasks = await (await context.client()).call("list_tasks");
+      if (context.json()) return print_json(tasks);
+      if (tasks.length === 0) return print("no tasks");
+      print_table(
+        ["TASK", "AGENTS", "DESCRIPTION"],
+        tasks.map((one) => [one.task_id, counts(one.agents), cell(one.task_description, 60)]),
+      );
+    });
   task
     .command("status")
+    .description("one task's agents: status, progress, last message")
     .argument("<task>")
     .action(async (id: string) => {
       const found = await (await context.client()).call("get_task", { params: { task: id } });

@@ -53,7 +53,9 @@ function explain(issue: z.core.$ZodIssue, document: Document): Finding[] {
   const values = issue.code === "invalid_value" ? issue.values.map(String) : [];
   const node = document.getIn(issue.path.map(key_of), true);
   const given = isScalar(node) && typeof node.value === "string" ? node.value : "";
-  const meant = values.length > 0 && given ? `; ${suggestion(given, values)}` : "";
+  // The message names all values already; what is left to say is which one was meant.
+  const close = given && closest(given, values);
+  const meant = close ? `; did you mean '${close}'?` : "";
   return [
     {
       at: position_of(document, issue.path, issue.code === "invalid_key"),
@@ -64,9 +66,12 @@ function explain(issue: z.core.$ZodIssue, document: Document): Finding[] {
 
 /** What a word that is not known was probably meant to be, or what is known. */
 export function suggestion(word: string, known: string[]): string {
-  const close = closestMatch(word, known, { maxDistance: Math.max(2, Math.floor(word.length / 3)) });
+  const close = closest(word, known);
   return close ? `did you mean '${close}'?` : `known are ${known.join(", ")}`;
 }
+
+const closest = (word: string, known: string[]) =>
+  closestMatch(word, known, { maxDistance: Math.max(2, Math.floor(word.length / 3)) });
 
 const key_of = (part: PropertyKey) => (typeof part === "symbol" ? String(part) : part);
 

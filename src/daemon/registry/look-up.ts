@@ -13,6 +13,11 @@ interface Place {
 /** In the registry, or where it has left to. */
 export type Found<T> = { agent: AgentRecord } | { task: T; left: Entry };
 
+/** What whoever asks something of an agent that is over is told. */
+export function has_ended({ id, status }: { id: string; status: string }): SupervisorError {
+  return new SupervisorError("agent_not_running", `${id} has ended (${status}); 'supervisor status ${id}' shows how`);
+}
+
 /** The agent with this id, or the only one whose id begins so, or whose type it is. Throws `agent_not_found` or `ambiguous_agent`. */
 export function look_up<T extends Place>(tasks: Iterable<T>, id_or_prefix: string): Found<T> {
   const places = [...tasks];

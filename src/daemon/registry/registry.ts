@@ -8,7 +8,7 @@ import { agent_status, is_ended, type LifecycleEvent, next_status } from "../../
 import { crash_point } from "../../faults/crash-point.ts";
 import { Lane, no_answer, within } from "../patience.ts";
 import { Ledger } from "./ledger.ts";
-import { is_taken, look_up } from "./look-up.ts";
+import { has_ended, is_taken, look_up } from "./look-up.ts";
 import type { RegistryStore } from "./store.ts";
 import { load_task, make_task, type Task } from "./task.ts";
 
@@ -144,7 +144,7 @@ export class Registry {
   find(id_or_prefix: string): AgentRecord {
     const found = look_up(this.tasks.values(), id_or_prefix);
     if ("agent" in found) return found.agent;
-    throw new SupervisorError("agent_not_running", `${found.left.id} is ${found.left.status}`);
+    throw has_ended(found.left);
   }
 
   /** As `find`, and those that have ended and left the registry, read from their journal. Such a record is a copy: it cannot be changed. */

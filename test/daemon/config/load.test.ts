@@ -87,6 +87,11 @@ describe("a config", () => {
     });
   });
 
+  test("names the values that a key may have once", async () => {
+    await project("logs: { full: stop }\n");
+    await expect(load()).rejects.toThrow(/:1:15: logs\.full: must be one of 'rotate', 'pause'$/);
+  });
+
   test("may have its sizes as the command line has them", async () => {
     await project(
       "retention: { max_bytes: 10MB, receipts_max_bytes: 1.5K }\nlogs: { max_bytes: 4K }\nalerts: { disk_free_bytes: 2g }\nlimits: { min_free_disk: 1GiB, min_free_memory: 0 }\n",
