@@ -16,7 +16,7 @@ const PREBUILT_FOR = ["darwin-arm64", "darwin-x64"];
 
 /** The step: node_modules is what the lock file says, built for this Node. */
 export const packages = {
-  needed: () => read_stamp() !== expected_stamp() || !has_native_module(),
+  needed: () => read_stamp() !== expected_stamp() || !has_native_module() || !has_all_packages(),
   async apply() {
     say("installing packages (npm ci)…");
     // Dev and optional ones are named, because NODE_ENV=production or a user's config may leave them out, and esbuild
@@ -92,6 +92,17 @@ function read_stamp() {
 
 function has_native_module() {
   return existsSync(join(NODE_PTY, "build/Release/pty.node")) || existsSync(join(PREBUILD, "pty.node"));
+}
+
+/**
+ * Whether every package of the lock file has its directory: one that was removed by hand leaves the stamp as it was, and the command then names
+ * `npm run setup` as the way out. Optional ones may be missing for good.
+ */
+function has_all_packages() {
+  const { packages: locked } = JSON.parse(readFileSync(join(ROOT, "package-lock.json"), "utf8"));
+  return Object.entries(locked).every(
+    ([path, { optional, devOptional }]) => optional || devOptional || existsSync(join(ROOT, path, "package.json")),
+  );
 }
 
 /** node-pty's macOS prebuilt is packed without the executable bit, and every spawn fails without it. */

@@ -87,6 +87,26 @@ describe("a clone that is not set up", () => {
     expect(await readFile(path as string, "utf8")).toBe(`nodedir is ${named ?? beside}.\n`);
   });
 
+  test("has a package that was removed put back, though all else is as setup left it; an optional one may be missing", async () => {
+    const packages = { "node_modules/node-pty": {}, "node_modules/gone": {}, "node_modules/never": { optional: true } };
+    await writeFile(join(clone, "package-lock.json"), JSON.stringify({ packages }));
+    const made =
+      "node_modules/node-pty/build/Release/pty.node node_modules/node-pty/package.json node_modules/gone/package.json";
+    await writeFile(
+      join(clone, "bin/npm"),
+      `#!/bin/sh\necho called >> calls\nfor path in ${made}; do mkdir -p "\${path%/*}" && : > "$path"; done\n`,
+    );
+    await chmod(join(clone, "bin/npm"), 0o755);
+    const calls_after_setup = async () => {
+      await run([join(clone, "scripts/setup.mjs")], { PATH: `${join(clone, "bin")}:${process.env.PATH}` });
+      return (await readFile(join(clone, "calls"), "utf8")).split("\n").length - 1;
+    };
+    expect(await calls_after_setup()).toBe(1);
+    expect(await calls_after_setup()).toBe(1);
+    await rm(join(clone, "node_modules/gone"), { recursive: true });
+    expect(await calls_after_setup()).toBe(2);
+  });
+
   test("has a command that says so in one line", async () => {
     const { code, stderr } = await run([join(clone, "dist/supervisor.js"), "start", "--workspace", join(clone, "ws")]);
     expect(code).toBe(1);
