@@ -155,7 +155,7 @@ describe("a profile", () => {
       "a prompt too long for an argument",
       ["--profile", "mine", "--prompt-file", "-"],
       2,
-      /prompt: may have 131071 bytes/,
+      /--prompt-file: may have 131071 bytes/,
     ],
   ])("refuses %s in one clear line, and makes nothing", async (_what, args, code, message) => {
     const ran = await supervisor.cli(["deploy", ...(args as string[])], { env: env(), input: "x".repeat(140_000) });
