@@ -1,6 +1,7 @@
 // Our own: a supervisor on a temporary workspace, spoken to over its socket.
 import { spawn } from "node:child_process";
 import { existsSync } from "node:fs";
+import { writeFile } from "node:fs/promises";
 import { Agent, request } from "node:http";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
@@ -22,6 +23,9 @@ export async function start_supervisor({ probe = false } = {}) {
   for (const name of ["SUPERVISOR_CONTAINMENT", "SUPERVISOR_VERIFICATION"])
     if (process.env[name]) env[name] = process.env[name];
   const workspace = join(root, "ws");
+  // The limits are for fleets that may spiral; these are as many as the benchmark asks for.
+  const limits = { max_agents: 10_000, max_concurrent: 10_000 };
+  await writeFile(join(root, "supervisor.config.json"), JSON.stringify({ limits }));
   let child = null;
   let ended = null;
   let call = null;
@@ -65,8 +69,6 @@ export async function start_supervisor({ probe = false } = {}) {
   on_clean_up(stop);
   await start();
   tmux_socket = (await call("GET", "/healthz")).tmux_socket;
-  // The limits of a task are for fleets that may spiral; these are as many as the benchmark asks for.
-  const limits = { max_agents: 10_000, max_concurrent: 10_000 };
   const { task_id } = await call("POST", "/v1/tasks", { description: "benchmark", ...limits });
   const task = join(workspace, task_id);
   const system = {
@@ -84,6 +86,8 @@ export async function start_supervisor({ probe = false } = {}) {
     async deploy(_name, script, more = {}) {
       const command = ["sh", "-c", script];
       const record = await call("POST", "/v1/agents", { task_id, command, prompt: PROMPT, cwd: root, env, ...more });
+      // Nobody would wait for the output of one that waits.
+      if (record.status === "queued") throw new Error(`${record.id} waits for room: ${record.queue_reason}`);
       return { id: record.id, log: record.tracked_files.log_file, record };
     },
     /** The receipt; one that proves less than a whole end is an error, whatever was measured. */
