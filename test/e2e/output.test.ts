@@ -177,7 +177,10 @@ describe("output as one document", () => {
       code: 2,
       stderr: expect.stringMatching(/--follow has no end/),
     });
-    expect(await logs("--max-bytes", "0")).toMatchObject({ code: 2, stderr: expect.stringMatching(/--max-bytes: must be at least 1/) });
+    expect(await logs("--max-bytes", "0")).toMatchObject({
+      code: 2,
+      stderr: expect.stringMatching(/--max-bytes: must be at least 1/),
+    });
     expect(await logs("--response-format", "full", "--filter", "(")).toMatchObject({ code: 2 });
   });
 });
