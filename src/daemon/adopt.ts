@@ -10,7 +10,7 @@ import { session_name } from "../contract/ids.ts";
 import { host_socket } from "../contract/paths.ts";
 import { arguments_of, boot_id, read_process, was_started_with } from "../drivers/procfs.ts";
 import { crash_point } from "../faults/crash-point.ts";
-import { remove_leftovers } from "./ending/close.ts";
+import { remove_leftovers } from "./ending/see-off.ts";
 import type { HostLink } from "./host-link.ts";
 import { begin_end, facts_to_remember, set_host_state, watch_host } from "./hosts.ts";
 import { name_session } from "./name-session.ts";
