@@ -101,13 +101,15 @@ export function remove_group(dir: string): boolean {
   return true;
 }
 
-/** Removes a directory of groups unless a group is in it; one that is gone is as good. */
-export function remove_childless(dir: string): void {
+/** Removes a directory of groups unless a group or somebody is in it, and returns whether it is gone. */
+export function remove_childless(dir: string): boolean {
   try {
     rmdirSync(dir);
   } catch (error) {
-    if (!is_errno(error, "EBUSY", "ENOTEMPTY", ...GONE)) throw error;
+    if (is_errno(error, "EBUSY", "ENOTEMPTY")) return false;
+    if (!is_errno(error, ...GONE)) throw error;
   }
+  return true;
 }
 
 /** Kills everybody in the group and below it at once, forks under way included. False where the kernel cannot (before 5.14, or version 1). */

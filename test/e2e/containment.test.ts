@@ -149,6 +149,33 @@ describe.skipIf(!HAS_CGROUPS)("where control groups can be made", () => {
     for (const dir of [populated, other, directory]) rmdirSync(dir);
   });
 
+  test("a directory for groups in which none is, left by a crash between its making and the group's, goes at the next start, and with gc and stop", async () => {
+    supervisor = await TestSupervisor.prepare();
+    const directory = supervisor.cgroup_directories().find((one) => one.startsWith(CGROUP_PLACE)) as string;
+    mkdirSync(directory);
+    await supervisor.boot();
+    expect(existsSync(directory)).toBe(false);
+    mkdirSync(directory);
+    const found = { what: "empty_group", path: directory, why: "no group is in it" };
+    expect((await supervisor.client.call("gc", { body: { dry_run: true } })).items).toMatchObject([found]);
+    expect(existsSync(directory)).toBe(true);
+    expect((await supervisor.client.call("gc", { body: {} })).items).toMatchObject([found]);
+    expect(existsSync(directory)).toBe(false);
+    mkdirSync(directory);
+    const somebody = spawn("sleep", ["1000"], { stdio: "ignore" });
+    const sleeper = process_ref_of(somebody.pid as number) as ProcessRef;
+    onTestFinished(() => end_exactly(sleeper));
+    writeFileSync(`${directory}/cgroup.procs`, String(somebody.pid));
+    expect((await supervisor.client.call("gc", { body: {} })).items).toEqual([]);
+    expect(existsSync(directory)).toBe(true);
+    await end_exactly(sleeper);
+    await eventually("nobody to be in it", () =>
+      readFileSync(`${directory}/cgroup.events`, "utf8").includes("populated 0"),
+    );
+    await supervisor.signal_daemon("SIGTERM");
+    expect(existsSync(directory)).toBe(false);
+  });
+
   test("a group that cannot be made, or cannot be joined, is a note in the receipt and no failure", async () => {
     supervisor = await TestSupervisor.start();
     const directory = supervisor.cgroup_directories().find((one) => one.startsWith(CGROUP_PLACE)) as string;
