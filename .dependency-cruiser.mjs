@@ -89,7 +89,7 @@ export default {
       "A command asks the daemon through the client, and the environment through config. It touches neither the agents' files nor tmux by itself.",
       ROOMS_ALONE,
       ["^src/contract/", "^src/client/", "^src/config"],
-      { path: "^src/cli/", pathNot: "^src/cli/commands/(start|demo|attach|doctor|mcp)" },
+      { path: "^src/cli/", pathNot: "^src/cli/(departure|commands/(start|demo|attach|doctor|mcp))" },
     ),
     room(
       "cli-start",
@@ -104,6 +104,13 @@ export default {
       ROOMS_ALONE,
       ["^src/contract/", "^src/client/", "^src/drivers/terminal"],
       { path: "^src/cli/commands/attach" },
+    ),
+    room(
+      "cli-departure",
+      "`stop` waits until the daemon has gone, which no daemon can tell of itself.",
+      ROOMS_ALONE,
+      ["^src/contract/", "^src/drivers/procfs"],
+      { path: "^src/cli/departure" },
     ),
     room(
       "cli-mcp",

@@ -1,6 +1,7 @@
 /** Finds an agent by its id, or the beginning of it, in registries and journals alike. */
 import type { AgentRecord } from "../../contract/agent.ts";
 import { SupervisorError } from "../../contract/errors.ts";
+import { is_ended } from "../../contract/status.ts";
 import type { Journal } from "./journal.ts";
 import type { Entry } from "./journal-lines.ts";
 
@@ -40,12 +41,14 @@ export function look_up<T extends Place>(tasks: Iterable<T>, id_or_prefix: strin
   const [exact, ...others] = fits.filter((one) => type_of(one.id) === id_or_prefix);
   if (exact && others.length === 0) return exact;
   if (!only) throw new SupervisorError("agent_not_found", `no agent ${id_or_prefix}; 'supervisor ps --all' shows them`);
+  // Whom a person means is most likely one that lives (of another program's nobody can tell), and of many that ended only some can be named.
+  const living = fits.filter((one) => "agent" in one && one.agent.cookie !== null && !is_ended(one.agent.status));
+  const named = [...living, ...fits.filter((one) => !living.includes(one))].slice(0, 3);
   throw new SupervisorError(
     "ambiguous_agent",
-    `${id_or_prefix} fits ${fits.length} agents (${fits
-      .slice(0, 3)
+    `${id_or_prefix} fits ${fits.length} agents, ${living.length} living (${named
       .map((one) => one.id)
-      .join(", ")}); type more of the id`,
+      .join(", ")}${fits.length > named.length ? ", …" : ""}); type more of the id`,
   );
 }
 

@@ -40,3 +40,17 @@ test("the beginning of an id finds the only one that begins so, running or left"
   expect(look_up([first, second], "agent-14")).toMatchObject({ left: { id: "agent-140000-cccccc" } });
   expect(() => look_up([first, second], "agent-1")).toThrow("fits 3 agents");
 });
+
+test("of several that fit, those that live are named first: the others may be hundreds", () => {
+  const old = task_with([], ["agent-110000-aaaaaa", "agent-120000-bbbbbb", "agent-130000-cccccc"]);
+  const recent = task_with(["agent-140000-dddddd", "agent-150000-eeeeee"], []);
+  for (const [id, status] of [
+    ["agent-140000-dddddd", "completed"],
+    ["agent-150000-eeeeee", "running"],
+  ] as const)
+    recent.agents.set(id, { id, status } as AgentRecord);
+  expect(() => look_up([old, recent], "agent")).toThrow(
+    "agent fits 5 agents, 1 living (agent-150000-eeeeee, agent-110000-aaaaaa, agent-120000-bbbbbb, …); type more of the id",
+  );
+  expect(() => look_up([old], "agent")).toThrow("agent fits 3 agents, 0 living");
+});

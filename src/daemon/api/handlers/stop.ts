@@ -7,7 +7,11 @@ export const stop: Handler<"stop"> = async (services, { body }) => {
   try {
     const options = { reason: "the supervisor was told to stop its agents", cleanup: "archive" } as const;
     const receipts = body.agents ? await kill_all(services, () => true, options) : [];
-    return { agents_running: services.registry.agents().filter((agent) => !is_ended(agent.status)).length, receipts };
+    // Those that go on: an end under way is finished first, and what another program wrote is not ours to count.
+    const going_on = services.registry
+      .agents()
+      .filter(({ cookie, status }) => cookie !== null && status !== "stopping" && !is_ended(status));
+    return { agents_running: going_on.length, receipts };
   } finally {
     services.request_stop();
   }
