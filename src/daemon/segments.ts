@@ -5,7 +5,7 @@
  */
 import type { Stats } from "node:fs";
 import { z } from "zod";
-import { type AgentRecord, is_foreign } from "../contract/agent.ts";
+import { type AgentRecord, is_foreign, type TrackedFiles } from "../contract/agent.ts";
 import { is_errno, message_of } from "../contract/errors.ts";
 import { exit_record_path, parts_record_path } from "../contract/paths.ts";
 import { segment_path, segment_role } from "../contract/segments.ts";
@@ -48,16 +48,17 @@ async function look_at(
 
 /** Adds the parts that are there to the agent's tracked files. True when there were new ones. The caller makes it durable. */
 export async function track_segments(services: Services, agent: AgentRecord): Promise<boolean> {
-  let found = false;
+  const found: TrackedFiles = {};
   for (const role of is_foreign(agent) ? [] : LOG_ROLES) {
     for (const number of await segment_numbers(services, agent, role)) {
       const name = segment_role(role, number);
-      if (agent.tracked_files[name] !== undefined) continue;
-      agent.tracked_files[name] = segment_path(agent.tracked_files[role] as string, number);
-      found = true;
+      if (agent.tracked_files[name] === undefined)
+        found[name] = segment_path(agent.tracked_files[role] as string, number);
     }
   }
-  return found;
+  if (Object.keys(found).length === 0) return false;
+  agent.tracked_files = { ...agent.tracked_files, ...found };
+  return true;
 }
 
 /** What a rotation that was cut off left: a second name of the log, which is taken away, and the empty file beside it. For an agent whose host is gone. */

@@ -93,10 +93,10 @@ export async function read_in_place(path: string): Promise<string> {
  * replaced, never followed. `keep` is a name beside it under which the content before stays. The new content is on the disk before either name
  * changes, so that a disk that is full changes nothing. Gives the new file's facts.
  */
-export function replace_in_place(path: string, text: string, keep?: string): Promise<BigIntStats> {
+export function replace_in_place(path: string, content: string | Buffer, keep?: string): Promise<BigIntStats> {
   const name = basename(path);
   return in_directory(dirname(path), async (at, directory) => {
-    const written = await write_beside(at, name, text, async () => {
+    const written = await write_beside(at, name, content, async () => {
       if (keep) await keep_beside(at, name, keep);
     });
     await directory.sync();
@@ -129,13 +129,18 @@ async function make_anew<T>(beside: string, make: () => Promise<T>): Promise<T> 
   return make();
 }
 
-async function write_beside(at: At, name: string, text: string, before_rename = async () => {}): Promise<BigIntStats> {
+async function write_beside(
+  at: At,
+  name: string,
+  content: string | Buffer,
+  before_rename = async () => {},
+): Promise<BigIntStats> {
   const beside = at(`${name}.new`);
   let written: BigIntStats;
   try {
     const file = await make_anew(beside, () => open(beside, "wx", 0o600));
     try {
-      await file.writeFile(text);
+      await file.writeFile(content);
       await file.sync();
       written = await file.stat({ bigint: true });
     } finally {

@@ -169,7 +169,10 @@ function name_of(link: string): string | null {
  * who mounted a file of ours over such a name could hold it by that.
  */
 const is_no_file = (path: string) =>
-  (path !== "" && path.charCodeAt(0) !== 47) /* / */ || path === "/dev/null" || path.startsWith("/dev/pts/");
+  (path !== "" && path.charCodeAt(0) !== 47) /* / */ ||
+  path === "/dev/null" ||
+  path === "/dev/ptmx" ||
+  path.startsWith("/dev/pts/");
 
 const SMALL = Buffer.allocUnsafe(4096);
 

@@ -5,7 +5,6 @@
  * At every moment of a write a good copy is under one of the two names: the new version is written beside and synced, the version before gets
  * the name `.bak` as well, and then the new one takes its place by a rename.
  */
-import { createHash } from "node:crypto";
 import { link, lstat, readdir, rename, rm } from "node:fs/promises";
 import { basename, dirname } from "node:path";
 import { type Adapter, Low } from "lowdb";
@@ -14,12 +13,12 @@ import { is_errno, SupervisorError } from "../../contract/errors.ts";
 import { in_directory, replace_in_place } from "../../drivers/in-place.ts";
 import { no_answer, PATIENCE_MS, within } from "../patience.ts";
 import { type FileMark, read_registry } from "./reading.ts";
+import { Serializer } from "./serialize.ts";
 
 /** How long a change waits at least behind a write that is overdue: it may just be coming back. In ms. */
 const LEAST_MS = 1_000;
 
 const last_good = (path: string) => `${path}.bak`;
-const digest = (text: string | Buffer) => createHash("sha256").update(text).digest("hex");
 
 /** Told of everything a person should know, in one line. */
 export type Warn = (text: string) => void;
@@ -27,7 +26,8 @@ export type Warn = (text: string) => void;
 /** Durable, and never through a link; the version before is kept beside it. */
 class DurableJson implements Adapter<RegistryFile> {
   /** The file as we read or wrote it last; null when there was none that could be used. */
-  private known: { mark: FileMark; digest: string } | null = null;
+  private known: { mark: FileMark; content: Buffer } | null = null;
+  private readonly serializer = new Serializer();
 
   constructor(
     private readonly path: string,
@@ -39,7 +39,7 @@ class DurableJson implements Adapter<RegistryFile> {
     const reading = await read_registry(this.path);
     switch (reading.kind) {
       case "good":
-        this.known = { mark: reading.mark, digest: digest(reading.text) };
+        this.known = { mark: reading.mark, content: Buffer.from(reading.text) };
         return reading.data;
       case "missing":
         this.warn(`${this.path} is missing`);
@@ -64,10 +64,10 @@ class DurableJson implements Adapter<RegistryFile> {
   }
 
   async write(data: RegistryFile): Promise<void> {
-    const text = `${JSON.stringify(data, null, 2)}\n`;
+    const content = this.serializer.serialize(data);
     const keep = (await this.is_as_we_left_it()) ? basename(last_good(this.path)) : undefined;
-    const written = await replace_in_place(this.path, text, keep);
-    this.known = { mark: mark_of(written), digest: digest(text) };
+    const written = await replace_in_place(this.path, content, keep);
+    this.known = { mark: mark_of(written), content };
   }
 
   /** Looks before each write. What somebody else put there is kept aside, with a warning; true when there is nothing of the kind. */
@@ -86,7 +86,7 @@ class DurableJson implements Adapter<RegistryFile> {
     if (same) return true;
     const reading = await read_registry(this.path);
     // Touched, or put back as it was: nothing would be lost.
-    if (reading.kind === "good" && digest(reading.text) === known?.digest) return true;
+    if (reading.kind === "good" && known?.content.equals(Buffer.from(reading.text))) return true;
     const aside = await set_aside(this.path, "edited");
     this.warn(
       `${this.path} was changed by somebody else while the supervisor runs; the change is kept as ${aside} and not taken over (stop the supervisor before you edit)`,
