@@ -205,7 +205,7 @@ describe.skipIf(!HAS_CGROUPS)("where control groups can be made", () => {
     const { usage } = await get(agent);
     expect(usage).toMatchObject({ processes: 1, oom_kills: 0, cpu_source: "cgroup" });
     expect(usage?.memory_bytes).toBeGreaterThan(50_000_000);
-    expect((await supervisor.cli(["status", agent.id])).stdout).toMatch(/uses +cpu .*s, memory .*MiB.*, 1 processes/);
+    expect((await supervisor.cli(["status", agent.id])).stdout).toMatch(/uses +cpu .*s, memory .*MiB.*, 1 process\n/);
     await kill(agent);
     expect((await get(agent)).usage).toBeNull();
   });

@@ -74,5 +74,5 @@ function usage_text(usage: Usage): string {
   const peak =
     usage.memory_peak_bytes === null ? "" : ` (peak ${pretty_bytes(usage.memory_peak_bytes, { binary: true })})`;
   const oom = usage.oom_kills > 0 ? `, ${usage.oom_kills} killed for want of memory` : "";
-  return `cpu ${pretty_ms(usage.cpu_usec / 1000)}, memory ${pretty_bytes(usage.memory_bytes, { binary: true })}${peak}, ${usage.processes} processes${oom}`;
+  return `cpu ${pretty_ms(usage.cpu_usec / 1000)}, memory ${pretty_bytes(usage.memory_bytes, { binary: true })}${peak}, ${usage.processes} ${usage.processes === 1 ? "process" : "processes"}${oom}`;
 }
