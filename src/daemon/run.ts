@@ -3,74 +3,38 @@
  * Stopping it leaves the agents running under their hosts; the next one adopts them.
  */
 import { rm, writeFile } from "node:fs/promises";
-import type { Logger } from "pino";
 import { find_containment } from "../containment/place.ts";
-import type { ConfigPlace } from "../contract/config.ts";
 import { deferred } from "../contract/deferred.ts";
-import { message_of, SupervisorError } from "../contract/errors.ts";
-import { canary_file, cgroup_directory, daemon_socket, tmux_config, tmux_socket } from "../contract/paths.ts";
+import { message_of } from "../contract/errors.ts";
+import { canary_file, cgroup_directory, daemon_socket } from "../contract/paths.ts";
 import { is_ended } from "../contract/status.ts";
-import { type Looker, LookThread } from "../drivers/look-thread.ts";
-import { lsof_version } from "../drivers/lsof.ts";
-import { end_idle_server, TMUX_CONFIG, tmux_version } from "../drivers/tmux/server.ts";
-import { arm, type Crash, crash_point } from "../faults/crash-point.ts";
-import { Queue } from "./admission/queue.ts";
-import { Alerts } from "./alerts/alerts.ts";
+import { end_idle_server, TMUX_CONFIG } from "../drivers/tmux/server.ts";
+import { arm, crash_point } from "../faults/crash-point.ts";
 import { end_leftover_hooks } from "./alerts/hook.ts";
 import { start_server } from "./api/server.ts";
-import { Audit } from "./audit.ts";
-import { heard_audit } from "./audit-result.ts";
-import { Ages, type Clock, SYSTEM_CLOCK } from "./clock.ts";
+import { SYSTEM_CLOCK } from "./clock.ts";
 import { load_config } from "./config/load.ts";
-import { deploy_queued } from "./deploy/deploy.ts";
 import { resume_sessions } from "./ending/later.ts";
 import { ends_settled, patiently } from "./ending/wait-for-ends.ts";
-import { EventLog } from "./events.ts";
-import { find_host } from "./find-host.ts";
 import { start_sweeper } from "./gc.ts";
 import { kill_all } from "./kill.ts";
 import { remove_leftover_groups } from "./leftover-groups.ts";
 import { sweep_leftovers } from "./leftovers.ts";
 import { lock_workspace, read_daemon_info } from "./lock.ts";
-import { LogReaders } from "./logs/readers.ts";
-import { Metrics } from "./metrics/metrics.ts";
-import { Panes } from "./panes.ts";
+import { looker_of } from "./looker.ts";
+import { make_services } from "./make-services.ts";
+import type { DaemonOptions } from "./options.ts";
 import { make_profiles } from "./profiles/profiles.ts";
 import { reconcile } from "./reconcile.ts";
 import { Registry } from "./registry/registry.ts";
-import { ReportBook } from "./report-book.ts";
-import { Reports } from "./reports.ts";
+import { require_programs } from "./require-programs.ts";
 import { choose_runtime_dir, prepare_runtime_dir, remove_runtime_dir } from "./runtime-dir.ts";
 import type { Services } from "./services.ts";
-import { Spares } from "./spares.ts";
 import { HOST_PROGRAM } from "./start-host.ts";
-import { Sightings } from "./sweep/sightings.ts";
 import { Verifier } from "./verifier.ts";
 import { VERSION } from "./version.ts";
 import { connected_hosts, whose_process } from "./whose.ts";
 import { prepare_workspace } from "./workspace.ts";
-
-export interface DaemonOptions {
-  workspace: string;
-  runtime_base: string;
-  base_env: Record<string, string>;
-  /** Where config files are looked for, the weightiest first. */
-  config_places: ConfigPlace[];
-  containment: "auto" | "cookie";
-  /** `auto` unless told otherwise. */
-  verification?: "auto" | "proc" | "lsof";
-  log: Logger;
-  /** How often deferred removals are tried again, in ms; a minute unless a test says otherwise. */
-  sweep_every_ms?: number;
-  /** For tests: another time for what grows old, and the program of hosts where this is not run from its bundle. */
-  clock?: Clock;
-  host_program?: string;
-  /** For tests: another way to name who may hold a file, and the program of the thread that looks where this is not run from its bundle. */
-  looker?: Looker;
-  look_program?: string;
-  /** For tests: where this process dies (docs/faults.md). */
-  crash?: Crash | null;
-}
 
 export interface Daemon {
   /** What its parts share: for tests that run it in their own process. */
@@ -117,49 +81,22 @@ export async function start_daemon(options: DaemonOptions): Promise<Daemon> {
     options.log.info({ mode: containment.report.mode }, `containment: ${containment.report.detail}`);
     const verifier = new Verifier(looker_of(options), () => connected_hosts(services));
     undo.push(() => verifier.close());
-    const clock = options.clock ?? SYSTEM_CLOCK;
-    const panes = new Panes(() => services);
-    const halted = new AbortController();
-    const metrics = new Metrics(() => services);
-    const services: Services = {
+    const services = make_services({
       workspace,
       runtime_dir,
       socket,
       base_env: options.base_env,
-      tmux: { socket: tmux_socket(runtime_dir), config: tmux_config(runtime_dir), env: options.base_env },
+      log: options.log,
+      clock: options.clock ?? SYSTEM_CLOCK,
+      host_program: options.host_program ?? HOST_PROGRAM,
       config: loaded.config,
       profiles,
       containment,
       registry,
-      clock,
-      ages: new Ages(clock),
-      sightings: new Sightings(clock),
       verifier,
-      audit: new Audit((result) => heard_audit(services, result), halted.signal),
-      events: new EventLog(),
-      log: options.log,
-      metrics,
-      alerts: new Alerts(() => services, metrics),
-      reports: new Reports(),
-      book: new ReportBook(),
-      readers: new LogReaders(),
-      panes,
-      spares: new Spares(() => services, loaded.config.spare_hosts),
-      queue: new Queue(() => services, deploy_queued),
-      doomed: new Set(),
-      hosts: new Map(),
-      host_states: new Map(),
-      searches: new Map(),
-      find_host: (agent) => find_host(services, agent),
-      deploys: new Map(),
-      take_backs: new Map(),
-      ends: new Map(),
-      halted,
-      sweep: Promise.resolve(),
-      host_program: options.host_program ?? HOST_PROGRAM,
-      stopping: false,
       request_stop: () => stop_requested.resolve(null),
-    };
+    });
+    const { metrics, panes } = services;
     // What is there was left by a daemon that was killed, or planted: it is never opened.
     await rm(services.tmux.config, { force: true });
     await writeFile(services.tmux.config, TMUX_CONFIG, { flag: "wx", mode: 0o600 });
@@ -256,33 +193,4 @@ export async function start_daemon(options: DaemonOptions): Promise<Daemon> {
       await back().catch((failed) => options.log.error({ error: message_of(failed) }, "undoing a start failed"));
     throw error;
   }
-}
-
-/** Started while the rest boots. */
-function looker_of({ verification, looker, look_program }: DaemonOptions): Looker | null {
-  if (verification === "lsof") return null;
-  if (looker) return looker;
-  const thread = new LookThread({
-    no_leases: verification === "proc" ? "SUPERVISOR_VERIFICATION=proc asks for none" : null,
-    ...(look_program === undefined ? {} : { program: look_program }),
-  });
-  thread.warm();
-  return thread;
-}
-
-async function require_programs(): Promise<void> {
-  const version = await tmux_version();
-  if (!version)
-    throw new SupervisorError(
-      "tmux_missing",
-      "tmux is not installed; install it (for example: apt-get install tmux) and start again",
-    );
-  const [major, minor] = (/(\d+)\.(\d+)/.exec(version) ?? []).slice(1).map(Number);
-  if (major !== undefined && minor !== undefined && major * 100 + minor < 302)
-    throw new SupervisorError("tmux_missing", `${version} is too old; 3.2 or later is needed`);
-  if (!(await lsof_version()))
-    throw new SupervisorError(
-      "lsof_missing",
-      "lsof is not installed, so no end could be proven; install it (for example: apt-get install lsof) and start again",
-    );
 }

@@ -1,4 +1,4 @@
-/** What the parts of the daemon share. Made once, in `run`, and handed around. */
+/** What the parts of the daemon share. Made once, by `make_services`, and handed around. */
 import type { Logger } from "pino";
 import type { Containment } from "../containment/place.ts";
 import type { AgentRecord } from "../contract/agent.ts";

@@ -4,7 +4,8 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import pino from "pino";
 import { Client } from "../../src/client/client.ts";
-import { type Daemon, type DaemonOptions, start_daemon } from "../../src/daemon/run.ts";
+import type { DaemonOptions } from "../../src/daemon/options.ts";
+import { type Daemon, start_daemon } from "../../src/daemon/run.ts";
 import { SimulatedClock } from "./simulated-clock.ts";
 import { TestSupervisor } from "./supervisor.ts";
 
