@@ -31,6 +31,11 @@ export function forward_events(services: Services, agent_id: string): (event: Ho
       const agent = services.registry.agents().find((one) => one.id === agent_id);
       if (agent) void note_rotation(services, agent);
     }
+    // The host's own words, in its own order: an exit has had its start.
+    if (event.event === "launched") {
+      const agent = services.registry.agents().find((one) => one.id === agent_id);
+      services.events.emit({ type: "agent_started", agent_id, message: agent?.command.join(" ") ?? "" });
+    }
     if (event.event === "exited")
       services.events.emit({ type: "agent_exited", agent_id, message: event.signal ?? `exit code ${event.code}` });
   };

@@ -136,6 +136,7 @@ export async function start_daemon(options: DaemonOptions): Promise<Daemon> {
       services.stopping = true;
       services.queue.close();
       await patiently(services, Promise.all(services.deploys.values()));
+      services.events.let_all_go();
       if (agents) {
         const reason = "the supervisor was stopped with its agents";
         // A failure is logged there; the agent goes on ending under the next daemon.

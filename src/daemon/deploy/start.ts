@@ -14,8 +14,7 @@ import { launch_spec } from "./launch-spec.ts";
 
 /** Session, host, launch. */
 export async function start(run: Deploying): Promise<void> {
-  const { services, task, agent, request, undo } = run;
-  const { registry } = services;
+  const { services, agent, undo } = run;
   // Its host has removed them, unless it was killed.
   undo.push(async () => remove_groups(agent.cgroups));
   let host: ProcessRef | null = null;
@@ -36,6 +35,18 @@ export async function start(run: Deploying): Promise<void> {
   if (!agent.host) await record_host(run, ready);
   services.hosts.set(agent.id, link);
   set_host_state(services, agent, "connected");
+  // Who is told that it was started finds it running; and a program may have ended before that is on record.
+  services.events.hold(agent.id);
+  try {
+    await run_program(run, link);
+  } finally {
+    services.events.let_go(agent.id);
+  }
+  watch_host(services, agent, link);
+}
+
+/** Launches the program, names its session meanwhile, and records that it runs. */
+async function run_program({ services, task, agent, request, undo }: Deploying, link: HostLink): Promise<void> {
   const launching = launch(link, launch_spec(services, task, agent, request));
   crash_point("deploy.launch_asked");
   // While the host is at it: the start of a tmux client holds this thread for some ms.
@@ -50,10 +61,8 @@ export async function start(run: Deploying): Promise<void> {
   });
   undo.length = 0;
   crash_point("deploy.launched");
-  await registry.advance(agent, { type: "launched" }, { ...facts_to_remember(launched), tmux_session: named });
+  await services.registry.advance(agent, { type: "launched" }, { ...facts_to_remember(launched), tmux_session: named });
   crash_point("deploy.running_recorded");
-  services.events.emit({ type: "agent_started", agent_id: agent.id, message: request.command.join(" ") });
-  watch_host(services, agent, link);
 }
 
 async function launch(link: HostLink, spec: LaunchSpec): Promise<HostFacts> {
