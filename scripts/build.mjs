@@ -29,7 +29,6 @@ const shared = {
     "re2js",
     "p-retry",
     "yaml",
-    "leven",
     "prom-client",
     "koffi",
     "@modelcontextprotocol/sdk",

@@ -7,6 +7,8 @@ export interface Context {
   cwd: string;
   /** The workspace of this call (`--workspace`, SUPERVISOR_WORKSPACE, or the default), absolute. */
   workspace(): string;
+  /** What another command needs to be for the same workspace: ` --workspace DIR`, or nothing. */
+  workspace_option(): string;
   /** A client of the workspace's daemon; rejects with `no_daemon`. */
   client(): Promise<Client>;
   /** True with --json: stdout then has exactly one JSON document. */

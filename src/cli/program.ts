@@ -4,6 +4,7 @@ import { discover } from "../client/discover.ts";
 import { VERSION } from "../client/table.ts";
 import { type Environment, workspace_of } from "../config.ts";
 import { is_errno, message_of, SupervisorError } from "../contract/errors.ts";
+import { workspace_option } from "../contract/paths.ts";
 import { one_line, printable } from "../contract/printable.ts";
 import { attach_command } from "./commands/attach.ts";
 import { completion_command } from "./commands/completion.ts";
@@ -30,6 +31,7 @@ import { task_command } from "./commands/task.ts";
 import { verify_command } from "./commands/verify.ts";
 import { wait_command } from "./commands/wait.ts";
 import type { Context } from "./context.ts";
+import { with_near_words } from "./near-words.ts";
 import { in_option_words } from "./option-words.ts";
 import { print_json } from "./output.ts";
 
@@ -48,9 +50,10 @@ export async function run_cli({ argv, env, cwd }: Invocation): Promise<number> {
     env,
     cwd,
     workspace: () => workspace_of(options().workspace, env, cwd),
+    workspace_option: () => workspace_option(context.workspace(), cwd),
     // An explicit workspace is asked for; the socket in the environment is that of the agent one is in.
     client: () =>
-      discover(context.workspace(), options().workspace ? undefined : env.SUPERVISOR_SOCKET, (text) =>
+      discover(context.workspace(), cwd, options().workspace ? undefined : env.SUPERVISOR_SOCKET, (text) =>
         process.stderr.write(`supervisor: ${text}\n`),
       ),
     json: () => options().json,
@@ -115,8 +118,7 @@ function share_global_options(program: Command): void {
     command.exitOverride();
     // One line, as every other error: commander puts its suggestion on a second one.
     command.configureOutput({
-      outputError: (text, write) =>
-        write(`${one_line(text).replace(/^error: /, "supervisor: ")}${hint_for(command, text)}\n`),
+      outputError: (text, write) => write(`${one_line(told_of(text, command)).replace(/^error: /, "supervisor: ")}\n`),
     });
     for (const child of command.commands) visit(child);
     if (command === program || command.commands.length > 0) return;
@@ -135,9 +137,11 @@ function share_global_options(program: Command): void {
 }
 
 /** `supervisor deploy ls -la`: what looks like an option of ours may be the agent's. */
-function hint_for(command: Command, error: string): string {
-  const foreign = command.name() === "deploy" && /unknown option/.test(error) && !/Did you mean/.test(error);
-  return foreign ? "; the agent's command belongs after '--': supervisor deploy [options] -- COMMAND ARG…" : "";
+function told_of(error: string, command: Command): string {
+  const near = with_near_words(error, command);
+  const foreign = command.name() === "deploy" && /unknown option/.test(near) && !/Did you mean/.test(near);
+  if (!foreign) return near;
+  return `${error.split("\n")[0]}; the agent's command belongs after '--': supervisor deploy [options] -- COMMAND ARG…`;
 }
 
 function report(error: unknown, command: Command, { json, stack }: { json: boolean; stack: boolean }): void {

@@ -15,6 +15,8 @@ export class Client {
     private readonly patience?: Patience,
     /** What the daemon serves, for the error that it does not; the socket where that is all that is known. */
     private readonly where = socket,
+    /** What a command needs to be for the same workspace. */
+    private readonly option = "",
   ) {}
 
   /** Calls an operation. Rejects with the daemon's own error. A signal that is aborted hangs up; what the daemon began goes on. */
@@ -71,17 +73,20 @@ export class Client {
   }
 
   private unreachable(error: Error): SupervisorError {
-    if (is_errno(error, "ENOENT", "ECONNREFUSED")) return no_daemon(this.where);
+    if (is_errno(error, "ENOENT", "ECONNREFUSED")) return no_daemon(this.where, this.option);
     return new SupervisorError(
       "daemon_gone",
-      `the supervisor went away before it answered (${message_of(error)}); is it still running? ('supervisor ps')`,
+      `the supervisor went away before it answered (${message_of(error)}); is it still running? ('supervisor ps${this.option}')`,
     );
   }
 }
 
-/** The error of a command that finds no daemon. */
-export function no_daemon(where: string): SupervisorError {
-  return new SupervisorError("no_daemon", `no supervisor is running for ${where}; start one with 'supervisor start'`);
+/** The error of a command that finds no daemon. `option` names the workspace to who starts one, if it must be named. */
+export function no_daemon(where: string, option: string): SupervisorError {
+  return new SupervisorError(
+    "no_daemon",
+    `no supervisor is running for ${where}; start one with 'supervisor start${option}'`,
+  );
 }
 
 function url_of<N extends OperationName>(name: N, request: CallRequest<N>): string {

@@ -1,6 +1,6 @@
 /** Where things are. Pure: no file is touched here. */
 import { createHash } from "node:crypto";
-import { isAbsolute, join, normalize, sep } from "node:path";
+import { isAbsolute, join, normalize, resolve, sep } from "node:path";
 import type { TrackedFiles } from "./agent.ts";
 import { short_agent_id } from "./ids.ts";
 
@@ -8,6 +8,12 @@ import { short_agent_id } from "./ids.ts";
 export const SOCKET_PATH_BYTES = 107;
 
 export const DEFAULT_WORKSPACE = ".agent-workspace";
+
+/** What a command that is shown to somebody needs so that it is for this workspace when it is copied: nothing for the default one of the directory. */
+export function workspace_option(workspace: string, cwd: string): string {
+  if (workspace === resolve(cwd, DEFAULT_WORKSPACE)) return "";
+  return ` --workspace ${/^[\w@%+=:,./-]+$/.test(workspace) ? workspace : `'${workspace.replaceAll("'", "'\\''")}'`}`;
+}
 
 /** Says who serves the workspace, and where: `{pid, start_time, boot_id, socket, runtime_dir}`. */
 export const daemon_file = (workspace: string) => join(workspace, "daemon.json");

@@ -1,5 +1,6 @@
 /** What `supervisor doctor` looks at: it must answer when no daemon can. */
 import { access, constants, realpath } from "node:fs/promises";
+import { createRequire } from "node:module";
 import { dirname, resolve } from "node:path";
 import { find_containment } from "../containment/place.ts";
 import { is_errno, message_of } from "../contract/errors.ts";
@@ -56,10 +57,25 @@ async function explain_verification(setting: "auto" | "proc" | "lsof", workspace
     : `${look}; without leases, which takes longer: ${none}`;
 }
 
+/** An optional package may be left out, by npm or by who installs. */
+const NO_KOFFI =
+  "the optional package koffi is not installed, and no end is the less proven for it; 'npm install --include=optional' in the clone that this command comes from, and a new start, bring leases back";
+
+function is_installed(name: string): boolean {
+  try {
+    createRequire(import.meta.url).resolve(name);
+    return true;
+  } catch (error) {
+    if (is_errno(error, "MODULE_NOT_FOUND")) return false;
+    throw error;
+  }
+}
+
 /** The file system is that of the nearest directory that is there. */
 async function why_no_leases(workspace: string): Promise<string | null> {
   const leases = await load_leases();
-  return typeof leases === "string" ? leases : why_no_lease_on(mount_of(list_mounts(), await existing(workspace)));
+  if (typeof leases === "string") return is_installed("koffi") ? leases : NO_KOFFI;
+  return why_no_lease_on(mount_of(list_mounts(), await existing(workspace)));
 }
 
 async function existing(path: string): Promise<string> {

@@ -254,7 +254,7 @@ async function fetch_json(supervisor: TestSupervisor, path: string, body: string
 
 describe("without a daemon", () => {
   test.each([
-    ["no daemon", ["ps"], {}, 3, /no supervisor is running for .*; start one with 'supervisor start'/],
+    ["no daemon", ["ps"], {}, 3, /no supervisor is running for .*; start one with 'supervisor start --workspace .*'/],
     ["no tmux", ["start"], { PATH: "/nonexistent" }, 1, /tmux is not installed/],
     [
       "a workspace that cannot be made",

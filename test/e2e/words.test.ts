@@ -1,6 +1,10 @@
 /** What the command says to a person who gets something slightly wrong. */
+import { spawn } from "node:child_process";
+import { once } from "node:events";
 import { readFileSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { cp, mkdir, readdir, symlink } from "node:fs/promises";
+import { dirname, join } from "node:path";
+import { createInterface } from "node:readline";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { fixture, SUPERVISOR, TestSupervisor } from "../support/supervisor.ts";
 
@@ -86,6 +90,12 @@ describe("the command", () => {
     [["deploy", "ls", "-la"], "unknown option '-la'; the agent's command belongs after '--': supervisor deploy"],
     [["kill", "--all", "--task", "x"], "give one of: ids, --task ID, --all"],
     [["start", "--workspace", ""], "--workspace must not be empty; give a directory, or leave it out"],
+    [["bogus"], "supervisor: unknown command 'bogus'; see 'supervisor --help'\n"],
+    [["show"], "supervisor: unknown command 'show'; see 'supervisor --help'\n"],
+    [["strat"], "supervisor: unknown command 'strat' (Did you mean start?)\n"],
+    [["task", "bogus"], "supervisor: unknown command 'bogus'; see 'supervisor task --help'\n"],
+    [["ps", "--jsn"], "supervisor: unknown option '--jsn' (Did you mean --json?)\n"],
+    [["ps", "--bogus"], "supervisor: unknown option '--bogus'; see 'supervisor ps --help'\n"],
     [["ps", "--workspace="], "--workspace must not be empty; give a directory, or leave it out"],
   ])("answers %j in plain words", async (args, words) => {
     const ran = await supervisor.cli(args);
@@ -108,7 +118,7 @@ describe("the command", () => {
     await supervisor.signal_daemon("SIGKILL");
     expect(await supervisor.cli(["ps"])).toMatchObject({
       code: 3,
-      stderr: `supervisor: no supervisor is running for ${supervisor.workspace}; start one with 'supervisor start'\n`,
+      stderr: `supervisor: no supervisor is running for ${supervisor.workspace}; start one with 'supervisor start --workspace ${supervisor.workspace}'\n`,
     });
     await supervisor.boot();
   });
@@ -120,4 +130,60 @@ describe("the command", () => {
   test("keeps its workspace out of the user's repository", () => {
     expect(readFileSync(join(supervisor.workspace, ".gitignore"), "utf8")).toBe("*\n");
   });
+});
+
+describe("a hint that is copied is for the same supervisor", () => {
+  test.each([
+    ["elsewhere", "--workspace", "its own", " --workspace 'ROOT/its own'"],
+    ["elsewhere", "SUPERVISOR_WORKSPACE", "ws", " --workspace ROOT/ws"],
+    ["where it is by default", "nothing", ".agent-workspace", ""],
+  ])("with a workspace %s, by %s", async (_where, by, name, named) => {
+    const prepared = await TestSupervisor.prepare();
+    const { root } = prepared;
+    const workspace = join(root, name);
+    const option = named.replace("ROOT", root);
+    const more = by === "--workspace" ? ["--workspace", workspace] : [];
+    const env = { ...prepared.env, SUPERVISOR_WORKSPACE: by === "SUPERVISOR_WORKSPACE" ? workspace : "" };
+    const none = await prepared.cli(["ps", ...more], { env });
+    expect(none.stderr).toBe(
+      `supervisor: no supervisor is running for ${workspace}; start one with 'supervisor start${option}'\n`,
+    );
+    const daemon = spawn(process.execPath, [SUPERVISOR, "start", ...more], { env, cwd: root });
+    const said: string[] = [];
+    const lines = createInterface({ input: daemon.stdout }).on("line", (line) => said.push(line));
+    daemon.stderr.resume();
+    await once(lines, "line");
+    expect(said[0]).toMatch(/^supervisor is ready for /);
+    expect(said[0]).toContain(
+      `: supervisor deploy${option} --prompt "hello" -- cat; its output: supervisor logs${option} agent`,
+    );
+    const [, deploy, logs] = /terminal: (.*); its output: (.*)$/.exec(said[0] as string) ?? [];
+    const copied = await prepared.shell(
+      `supervisor() { ${process.execPath} ${SUPERVISOR} "$@"; }; unset SUPERVISOR_WORKSPACE
+      ${deploy} && supervisor wait agent${option}; ${logs}`,
+    );
+    expect(copied).toMatchObject({ code: 0, stdout: expect.stringMatching(/\nhello/) });
+    const ended = once(daemon, "exit");
+    daemon.kill("SIGTERM");
+    await ended;
+    await prepared.dispose();
+  });
+});
+
+test("doctor says how to get leases back where their package is not installed", async () => {
+  const supervisor = await TestSupervisor.prepare();
+  const clone = dirname(dirname(SUPERVISOR));
+  await cp(join(clone, "dist"), join(supervisor.root, "clone/dist"), { recursive: true });
+  const packages = join(supervisor.root, "clone/node_modules");
+  await mkdir(packages);
+  await symlink(join(clone, "package.json"), join(supervisor.root, "clone/package.json"));
+  for (const name of await readdir(join(clone, "node_modules")))
+    if (name !== "koffi") await symlink(join(clone, "node_modules", name), join(packages, name));
+  const { code, stdout } = await supervisor.shell(
+    `${process.execPath} ${join(supervisor.root, "clone/dist/supervisor.js")} doctor`,
+  );
+  expect(code).toBe(0);
+  expect(stdout).toContain("without leases, which takes longer: the optional package koffi is not installed");
+  expect(stdout).toContain("'npm install --include=optional'");
+  await supervisor.dispose();
 });

@@ -44,7 +44,7 @@ export function start_command(program: Command, context: Context): void {
       // Crash-only: nothing is cleaned up here, because a start must cope with what a killed daemon leaves anyway.
       throw new SupervisorError(
         "stopped_at_once",
-        "stopped at once, before it was done; agents and the ends under way go on with their hosts, and the next 'supervisor start' takes them up",
+        `stopped at once, before it was done; agents and the ends under way go on with their hosts, and the next 'supervisor start${context.workspace_option()}' takes them up`,
       );
     });
 }
@@ -104,10 +104,11 @@ async function serve(context: Context, options: Options, signalled: Promise<null
   ]);
   await daemon.stop({ agents: options.stopAgents });
   const left = daemon.running();
+  const next = `the next 'supervisor start${context.workspace_option()}' adopts`;
   if (!context.json())
     print(
       left > 0
-        ? `supervisor stopped; ${left === 1 ? "1 agent goes on, and the next 'supervisor start' adopts it" : `${left} agents go on, and the next 'supervisor start' adopts them`}.`
+        ? `supervisor stopped; ${left === 1 ? `1 agent goes on, and ${next} it` : `${left} agents go on, and ${next} them`}.`
         : "supervisor stopped; no agents are running.",
     );
   if (lost) throw new SupervisorError("daemon_gone", lost);
@@ -116,8 +117,10 @@ async function serve(context: Context, options: Options, signalled: Promise<null
 
 function say_ready({ pid, socket, workspace, adopted }: Daemon, context: Context): void {
   if (context.json()) print_json({ event: "ready", pid, socket, workspace });
-  else
+  else {
+    const option = context.workspace_option();
     print(
-      `supervisor is ready for ${workspace} (pid ${pid}${adopted > 0 ? `, ${adopted} ${adopted === 1 ? "agent" : "agents"} adopted` : ""}). Next, in another terminal: supervisor deploy --prompt "hello" -- cat; its output: supervisor logs agent`,
+      `supervisor is ready for ${workspace} (pid ${pid}${adopted > 0 ? `, ${adopted} ${adopted === 1 ? "agent" : "agents"} adopted` : ""}). Next, in another terminal: supervisor deploy${option} --prompt "hello" -- cat; its output: supervisor logs${option} agent`,
     );
+  }
 }
