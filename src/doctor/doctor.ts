@@ -1,11 +1,10 @@
 /** What `supervisor doctor` looks at: it must answer when no daemon can. */
 import { access, constants, realpath } from "node:fs/promises";
-import { createRequire } from "node:module";
 import { dirname, resolve } from "node:path";
 import { find_containment } from "../containment/place.ts";
 import { is_errno, message_of } from "../contract/errors.ts";
 import { cgroup_directory } from "../contract/paths.ts";
-import { load_leases, why_no_lease_on } from "../drivers/lease.ts";
+import { has_lease_package, load_leases, why_no_lease_on } from "../drivers/lease.ts";
 import { lsof_version } from "../drivers/lsof.ts";
 import { list_mounts, mount_of } from "../drivers/mounts.ts";
 import { why_not_look } from "../drivers/proc-holders.ts";
@@ -57,24 +56,14 @@ async function explain_verification(setting: "auto" | "proc" | "lsof", workspace
     : `${look}; without leases, which takes longer: ${none}`;
 }
 
-/** An optional package may be left out, by npm or by who installs. */
+/** An optional package may be left out, by npm or by who installs. What is lost with it: docs/limits.md. */
 const NO_KOFFI =
-  "the optional package koffi is not installed, and no end is the less proven for it; 'npm install --include=optional' in the clone that this command comes from, and a new start, bring leases back";
-
-function is_installed(name: string): boolean {
-  try {
-    createRequire(import.meta.url).resolve(name);
-    return true;
-  } catch (error) {
-    if (is_errno(error, "MODULE_NOT_FOUND")) return false;
-    throw error;
-  }
-}
+  "the optional package koffi is not installed, and who has a file where this user's lsof does not see it (another container, on its way through a socket) goes unseen; 'npm install --include=optional' in the clone that this command comes from, and a new start, bring leases back";
 
 /** The file system is that of the nearest directory that is there. */
 async function why_no_leases(workspace: string): Promise<string | null> {
   const leases = await load_leases();
-  if (typeof leases === "string") return is_installed("koffi") ? leases : NO_KOFFI;
+  if (typeof leases === "string") return (await has_lease_package()) ? leases : NO_KOFFI;
   return why_no_lease_on(mount_of(list_mounts(), await existing(workspace)));
 }
 

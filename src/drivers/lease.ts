@@ -9,7 +9,7 @@
 import { closeSync, constants, fstatSync, openSync } from "node:fs";
 import { constants as system } from "node:os";
 import { dirname } from "node:path";
-import { errno_of, trouble } from "../contract/errors.ts";
+import { errno_of, is_errno, trouble } from "../contract/errors.ts";
 import type { FileId } from "./lsof.ts";
 import { type Mount, mount_of } from "./mounts.ts";
 import { read_fdinfo } from "./proc-open-files.ts";
@@ -48,6 +48,14 @@ export async function load_leases(): Promise<Leases | string> {
   } catch (error) {
     return `koffi cannot be loaded: ${trouble(error)}`;
   }
+}
+
+/** False when the package is not there at all; one that is there and does not load is another trouble. */
+export async function has_lease_package(): Promise<boolean> {
+  return import("koffi").then(
+    () => true,
+    (error) => !is_errno(error, "ERR_MODULE_NOT_FOUND"),
+  );
 }
 
 /** Why a lease says nothing of files on this mount, or null. */

@@ -184,6 +184,7 @@ test("doctor says how to get leases back where their package is not installed", 
   );
   expect(code).toBe(0);
   expect(stdout).toContain("without leases, which takes longer: the optional package koffi is not installed");
+  expect(stdout).toContain("goes unseen");
   expect(stdout).toContain("'npm install --include=optional'");
   await supervisor.dispose();
 });
