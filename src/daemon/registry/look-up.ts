@@ -19,7 +19,10 @@ export function has_ended({ id, status }: { id: string; status: string }): Super
   return new SupervisorError("agent_not_running", `${id} has ended (${status}); 'supervisor status ${id}' shows how`);
 }
 
-/** The agent with this id, or the only one whose id begins so, or whose type it is. Throws `agent_not_found` or `ambiguous_agent`. */
+/**
+ * The agent with this id, or the only one whose id begins so, or whose type it is; of several of that type the only one that lives. Throws `agent_not_found` or
+ * `ambiguous_agent`.
+ */
 export function look_up<T extends Place>(tasks: Iterable<T>, id_or_prefix: string): Found<T> {
   const places = [...tasks];
   // A whole id first, in all tasks: programs type nothing else, and only a beginning is worth a look at everybody who ever left.
@@ -38,11 +41,13 @@ export function look_up<T extends Place>(tasks: Iterable<T>, id_or_prefix: strin
   const [only] = fits;
   if (only && fits.length === 1) return only;
   // The whole type counts more than the beginning of another: `claude` is not `claude-review-…`.
-  const [exact, ...others] = fits.filter((one) => type_of(one.id) === id_or_prefix);
-  if (exact && others.length === 0) return exact;
+  const exact = fits.filter((one) => type_of(one.id) === id_or_prefix);
+  // Records of ended agents are kept for days: whoever runs one `claude` after the other means the one that runs. A part of an id was read off somewhere, maybe of one that ended.
+  const [meant, ...others] = exact.length === 1 ? exact : exact.filter(lives);
+  if (meant && others.length === 0) return meant;
   if (!only) throw new SupervisorError("agent_not_found", `no agent ${id_or_prefix}; 'supervisor ps --all' shows them`);
-  // Whom a person means is most likely one that lives (of another program's nobody can tell), and of many that ended only some can be named.
-  const living = fits.filter((one) => "agent" in one && one.agent.cookie !== null && !is_ended(one.agent.status));
+  // Whom a person means is most likely one that lives, and of many that ended only some can be named.
+  const living = fits.filter(lives);
   const named = [...living, ...fits.filter((one) => !living.includes(one))].slice(0, 3);
   throw new SupervisorError(
     "ambiguous_agent",
@@ -51,6 +56,9 @@ export function look_up<T extends Place>(tasks: Iterable<T>, id_or_prefix: strin
       .join(", ")}${fits.length > named.length ? ", …" : ""}); type more of the id`,
   );
 }
+
+/** Of another program's agent nobody can tell. */
+const lives = (one: Found<unknown>) => "agent" in one && one.agent.cookie !== null && !is_ended(one.agent.status);
 
 /** What stands before the time and the random part of an id; an id of another program may have neither. */
 const type_of = (id: string) => id.replace(/-\d{6}-[0-9a-f]{6}$/, "");

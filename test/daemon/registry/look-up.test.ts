@@ -49,8 +49,26 @@ test("of several that fit, those that live are named first: the others may be hu
     ["agent-150000-eeeeee", "running"],
   ] as const)
     recent.agents.set(id, { id, status } as AgentRecord);
-  expect(() => look_up([old, recent], "agent")).toThrow(
-    "agent fits 5 agents, 1 living (agent-150000-eeeeee, agent-110000-aaaaaa, agent-120000-bbbbbb, …); type more of the id",
+  expect(() => look_up([old, recent], "agent-1")).toThrow(
+    "agent-1 fits 5 agents, 1 living (agent-150000-eeeeee, agent-110000-aaaaaa, agent-120000-bbbbbb, …); type more of the id",
   );
   expect(() => look_up([old], "agent")).toThrow("agent fits 3 agents, 0 living");
+});
+
+test("a whole type means the only one of that type that lives, and nobody where several do, or none", () => {
+  const old = task_with([], ["claude-110000-aaaaaa", "claude-review-110000-bbbbbb"]);
+  const recent = task_with(["claude-140000-dddddd", "claude-150000-eeeeee", "claude-review-150000-ffffff"], []);
+  const become = (id: string, status: string, cookie: string | null = "c") =>
+    recent.agents.set(id, { id, status, cookie } as AgentRecord);
+  become("claude-140000-dddddd", "completed");
+  const living = become("claude-150000-eeeeee", "running").get("claude-150000-eeeeee");
+  become("claude-review-150000-ffffff", "running");
+  expect(look_up([old, recent], "claude")).toMatchObject({ agent: living });
+  expect(() => look_up([old, recent], "claude-1")).toThrow("claude-1 fits 3 agents, 1 living");
+  become("claude-140000-dddddd", "running");
+  expect(() => look_up([old, recent], "claude")).toThrow("claude fits 5 agents, 3 living");
+  become("claude-140000-dddddd", "completed");
+  // Another program's: whether it runs, nobody knows.
+  become("claude-150000-eeeeee", "running", null);
+  expect(() => look_up([old, recent], "claude")).toThrow("claude fits 5 agents, 1 living");
 });
