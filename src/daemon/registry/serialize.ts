@@ -50,9 +50,12 @@ export class Serializer {
 const FIRST = Buffer.from(`\n${INDENT}`);
 const NEXT = Buffer.from(`,\n${INDENT}`);
 
+/** Gives each text memory of its own. `Buffer.from` takes it from blocks of 8 KB, each of which stays as long as one of its texts. */
+const ENCODER = new TextEncoder();
+
 /** As an element of an array, where what JSON has no word for is null. */
 const text_of = (value: unknown) =>
-  Buffer.from((JSON.stringify(value, null, 2) ?? "null").replaceAll("\n", `\n${INDENT}`));
+  ENCODER.encode((JSON.stringify(value, null, 2) ?? "null").replaceAll("\n", `\n${INDENT}`));
 
 const is_object = (value: unknown): value is Record<string, unknown> => typeof value === "object" && value !== null;
 

@@ -27,6 +27,10 @@ export type Warn = (text: string) => void;
 class DurableJson implements Adapter<RegistryFile> {
   /** The file as we read or wrote it last; null when there was none that could be used. */
   private known: { mark: FileMark; content: Buffer } | null = null;
+  /** What a write had that failed: it is in the file's place all the same when only the directory could not be synced. */
+  private unsure: Buffer | null = null;
+  /** What somebody else wrote and is kept aside: it stays in the file's place until a write succeeds. */
+  private edited: FileMark | null = null;
   private readonly serializer = new Serializer();
 
   constructor(
@@ -66,8 +70,11 @@ class DurableJson implements Adapter<RegistryFile> {
   async write(data: RegistryFile): Promise<void> {
     const content = this.serializer.serialize(data);
     const keep = (await this.is_as_we_left_it()) ? basename(last_good(this.path)) : undefined;
+    this.unsure = content;
     const written = await replace_in_place(this.path, content, keep);
     this.known = { mark: mark_of(written), content };
+    this.unsure = null;
+    this.edited = null;
   }
 
   /** Looks before each write. What somebody else put there is kept aside, with a warning; true when there is nothing of the kind. */
@@ -82,15 +89,21 @@ class DurableJson implements Adapter<RegistryFile> {
       return false;
     }
     const mark = mark_of(found);
-    const same = known?.mark.ino === mark.ino && known.mark.mtime === mark.mtime && known.mark.size === mark.size;
-    if (same) return true;
+    if (is_same(mark, known?.mark)) return true;
+    if (is_same(mark, this.edited)) return false;
     const reading = await read_registry(this.path);
-    // Touched, or put back as it was: nothing would be lost.
-    if (reading.kind === "good" && known?.content.equals(Buffer.from(reading.text))) return true;
+    const found_again = reading.kind === "good" ? Buffer.from(reading.text) : null;
+    const ours = [known?.content, this.unsure].find((one) => one && found_again?.equals(one));
+    // Touched, put back as it was, or our own: nothing would be lost. Noted, because the write that follows may fail as well.
+    if (ours) {
+      this.known = { mark, content: ours };
+      return true;
+    }
     const aside = await set_aside(this.path, "edited");
     this.warn(
       `${this.path} was changed by somebody else while the supervisor runs; the change is kept as ${aside} and not taken over (stop the supervisor before you edit)`,
     );
+    this.edited = mark;
     return false;
   }
 }
@@ -98,6 +111,9 @@ class DurableJson implements Adapter<RegistryFile> {
 function mark_of(facts: { ino: bigint; mtimeNs: bigint; size: bigint }): FileMark {
   return { ino: facts.ino, mtime: facts.mtimeNs, size: facts.size };
 }
+
+const is_same = (one: FileMark, other: FileMark | null | undefined) =>
+  one.ino === other?.ino && one.mtime === other.mtime && one.size === other.size;
 
 /** A file's facts, without following a link. */
 function look_at(path: string) {

@@ -50,6 +50,19 @@ afterEach(() => rm(workspace, { recursive: true }));
 
 const named = async (part: string) => (await readdir(join(workspace, TASK))).filter((name) => name.includes(part));
 
+/** fsync(2) of this file or directory fails from now on. */
+async function failing_sync_of(path: string) {
+  const handle = await open(workspace);
+  const prototype = Object.getPrototypeOf(handle);
+  await handle.close();
+  const { sync } = prototype;
+  return vi.spyOn(prototype, "sync").mockImplementation(async function (this: unknown) {
+    if ((await readlink(`/proc/self/fd/${(this as { fd: number }).fd}`)) === path)
+      throw Object.assign(new Error("EIO: i/o error, fsync"), { code: "EIO" });
+    return sync.call(this);
+  });
+}
+
 async function load(): Promise<Registry> {
   const registry = new Registry(workspace);
   await registry.load();
@@ -198,11 +211,56 @@ describe("a registry that somebody changes while the supervisor runs", () => {
     expect(JSON.parse(await readFile(path(), "utf8")).agents[0].progress).toBe(30);
   });
 
-  test("by touching it alone is no change", async () => {
-    await utimes(path(), new Date(), new Date(0));
+  test("by touching it alone is no change, as it was loaded and as it was written", async () => {
+    for (const message of ["ä", "\u{1f600}", "z"]) {
+      await utimes(path(), new Date(), new Date(0));
+      await registry.update(registry.find("builder"), { message });
+    }
+    await writeFile(path(), await readFile(path()));
     await registry.update(registry.find("builder"), { progress: 30 });
     expect(registry.warnings).toEqual([]);
     expect(await named(".edited-")).toEqual([]);
+  });
+
+  test("is kept aside once, however often the next version cannot be written", async () => {
+    const edit = (task_description: string) =>
+      writeFile(path(), JSON.stringify({ ...seed_registry, task_description }));
+    const agent = registry.find("builder");
+    await edit("edited");
+    const failing = await failing_sync_of(`${path()}.new`);
+    try {
+      for (const progress of [30, 40, 50])
+        await expect(registry.update(agent, { progress })).rejects.toMatchObject({ code: "registry_unwritable" });
+      expect(await named(".edited-")).toHaveLength(1);
+      expect(registry.warnings).toHaveLength(1);
+      await edit("edited again");
+      await expect(registry.update(agent, { progress: 60 })).rejects.toMatchObject({ code: "registry_unwritable" });
+    } finally {
+      failing.mockRestore();
+    }
+    await registry.update(agent, { progress: 70 });
+    expect(registry.warnings).toHaveLength(2);
+    const kept = await Promise.all(
+      (await named(".edited-")).map((name) => readFile(join(workspace, TASK, name), "utf8")),
+    );
+    expect(kept.map((text) => JSON.parse(text).task_description).at(-1)).toBe("edited again");
+    expect(JSON.parse(await readFile(path(), "utf8")).agents[0].progress).toBe(70);
+  });
+
+  test("is nobody else's change when it was ours, and its directory could not be synced", async () => {
+    const failing = await failing_sync_of(join(workspace, TASK));
+    const agent = registry.find("builder");
+    try {
+      for (const progress of [30, 40])
+        await expect(registry.update(agent, { progress })).rejects.toMatchObject({ code: "registry_unwritable" });
+    } finally {
+      failing.mockRestore();
+    }
+    expect(agent.progress).toBe(20);
+    await registry.update(agent, { message: "on" });
+    expect(registry.warnings).toEqual([]);
+    expect(await named(".edited-")).toEqual([]);
+    expect(JSON.parse(await readFile(path(), "utf8")).agents[0]).toMatchObject({ progress: 20, message: "on" });
   });
 });
 

@@ -1,5 +1,7 @@
+import { setFlagsFromString } from "node:v8";
+import { runInNewContext } from "node:vm";
 import fc from "fast-check";
-import { describe, expect, test } from "vitest";
+import { describe, expect, test, vi } from "vitest";
 import { Serializer } from "../../../src/daemon/registry/serialize.ts";
 
 const text = fc.oneof(fc.string({ unit: "binary" }), fc.constantFrom('\n  "agents": []', "\ud800", "\u2028", "é"));
@@ -60,5 +62,23 @@ describe("the text of a registry", () => {
     expect(() => one.receipt.notes.push("two")).toThrow(TypeError);
     one.tracked_files = { log_file: "/z" };
     expect(one.tracked_files.log_file).toBe("/z");
+  });
+
+  test("takes no more memory than it has bytes, when of many agents few stay", async () => {
+    setFlagsFromString("--expose-gc");
+    const gc = runInNewContext("gc") as () => void;
+    const held = () => {
+      gc();
+      return process.memoryUsage().arrayBuffers;
+    };
+    const serializer = new Serializer();
+    const many = Array.from({ length: 4000 }, (_, index) => ({ id: `${index}`, prompt: "x".repeat(1000) }));
+    const before = held();
+    serializer.serialize({ agents: many });
+    const few = many.filter((_, index) => index % 8 === 0);
+    many.length = 0;
+    const { length } = serializer.serialize({ agents: few });
+    await vi.waitFor(() => expect(held() - before).toBeLessThan(1.2 * length), 5_000);
+    expect(serializer.serialize({ agents: few }).length).toBe(length);
   });
 });
