@@ -5,6 +5,8 @@
 import type { z } from "zod";
 import { agents_operations } from "./operations/agents.ts";
 import type { define } from "./operations/define.ts";
+import { deploy_operations } from "./operations/deploy.ts";
+import { kill_operations } from "./operations/kill.ts";
 import { output_operations } from "./operations/output.ts";
 import { profiles_operations } from "./operations/profiles.ts";
 import { reports_operations } from "./operations/reports.ts";
@@ -13,7 +15,9 @@ import { tasks_operations } from "./operations/tasks.ts";
 
 export const OPERATIONS = {
   ...supervisor_operations,
+  ...deploy_operations,
   ...agents_operations,
+  ...kill_operations,
   ...output_operations,
   ...profiles_operations,
   ...reports_operations,

@@ -1,6 +1,6 @@
 /** What an agent inherits of whoever deploys it: decided by the daemon, for every kind of client. */
 import { expect, test } from "vitest";
-import { deploy_request } from "../../src/contract/operations/agents.ts";
+import { deploy_request } from "../../src/contract/operations/deploy.ts";
 import { plan_deploy } from "../../src/daemon/profiles/plan.ts";
 
 const CALLER = { PATH: "/bin", SECRET: "s", TERM: "x", TMUX: "x", TMUX_PANE: "x", STY: "x", COLUMNS: "7", LINES: "7" };

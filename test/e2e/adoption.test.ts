@@ -14,7 +14,7 @@ import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import type { AgentRecord } from "../../src/contract/agent.ts";
-import type { AgentView } from "../../src/contract/operations/agents.ts";
+import type { AgentView } from "../../src/contract/agent-view.ts";
 import { gap_or_double } from "../support/numbered-lines.ts";
 import { stop_host } from "../support/stop-host.ts";
 import { eventually, fixture, TestSupervisor } from "../support/supervisor.ts";

@@ -2,7 +2,7 @@
 import type { Command } from "commander";
 import pretty_ms from "pretty-ms";
 import { is_adverse } from "../../contract/adverse.ts";
-import type { AgentView } from "../../contract/operations/agents.ts";
+import type { AgentView } from "../../contract/agent-view.ts";
 import { one_line } from "../../contract/printable.ts";
 import type { Context } from "../context.ts";
 import { cell, print, print_json, print_table } from "../output.ts";

@@ -1,167 +1,15 @@
-/** Operations on agents: their beginning, their terminal, their end. */
+/** Operations on agents that are there: which there are, their terminal and their logs' limit, the wait for their end. */
 import { z } from "zod";
-import { agent_mode, agent_record, stdout_kind } from "../agent.ts";
+import { agent_record } from "../agent.ts";
+import { agent_view } from "../agent-view.ts";
 import { usage } from "../containment.ts";
-import { host_state } from "../host-state.ts";
-import { AGENT_TYPE_PATTERN, TASK_ID_PATTERN } from "../ids.ts";
-import { log_full, log_max_bytes } from "../log-limit.ts";
-import { cleanup_policy, receipt } from "../receipt.ts";
+import { log_max_bytes } from "../log-limit.ts";
+import { receipt } from "../receipt.ts";
 import { agent_params, agent_tool, define, flag, none } from "./define.ts";
 
-const no_nul = (text: string) => !text.includes("\0");
-const argument = z.string().refine(no_nul, "must not contain a NUL byte");
-/** An hour; a longer grace is a mistake. In ms. */
-const grace_ms = z.int().min(0).max(3_600_000);
-const reason = z.string().max(1000);
-const environment = z.record(
-  z
-    .string()
-    .min(1)
-    .refine((name) => no_nul(name) && !name.includes("="), "is not a variable name"),
-  argument,
-);
-
-export const deploy_request = z.strictObject({
-  task_id: z
-    .string()
-    .regex(TASK_ID_PATTERN, "must look like TASK-20251029-225319-45548b6a")
-    .optional()
-    .describe("the task it belongs to; without one, its parent's, else a common one"),
-  type: z
-    .string()
-    .regex(AGENT_TYPE_PATTERN, "must be 1 to 64 letters, digits, '_' or '-', beginning with a letter or digit")
-    .optional()
-    .describe("what kind of agent (investigator, builder, fixer, …); becomes part of its id"),
-  prompt: z
-    .string()
-    .max(8 * 1024 * 1024)
-    .optional()
-    .describe("its instructions: they are its stdin, byte for byte, and in SUPERVISOR_PROMPT_FILE"),
-  parent: z.string().optional().describe("the agent it works for"),
-  /** The program and its arguments; or else a profile has them. */
-  command: z
-    .array(argument)
-    .min(1)
-    .refine((command) => command[0] !== "", "must begin with a program")
-    .optional()
-    .describe("its program and arguments; or else give a profile"),
-  /** What is left out below is what the profile says, else the default: type agent, headless, pty, 5000 ms, archive. */
-  profile: z
-    .string()
-    .min(1)
-    .max(100)
-    .optional()
-    .describe("how the agent is started: claude, codex, gemini, aider, opencode, shell, or one of the config file"),
-  /** Appended to the command, or to the profile's arguments. */
-  args: z.array(argument).default([]).describe("more arguments, after those of the profile or command"),
-  /** A session to go on with, in the profile's own way. It becomes an argument, and must not look like an option. */
-  resume: argument
-    .min(1)
-    .max(1000)
-    .regex(/^[^-]/, "must not begin with '-'")
-    .optional()
-    .describe("a session of the agent's program to go on with (profiles only)"),
-  cwd: argument.describe("the directory it runs in, absolute"),
-  /** Weightier than the profile's variables, and those than `caller_env`. */
-  env: environment.default({}).describe("its environment variables, over those that it inherits"),
-  /** What the agent inherits. With `clean_env` only what the profile passes on by name. */
-  caller_env: environment.default({}),
-  clean_env: z.boolean().default(false).describe("inherit only what the profile passes on by name"),
-  mode: agent_mode.optional(),
-  stdout: stdout_kind.optional(),
-  grace_ms: grace_ms.optional(),
-  cleanup: cleanup_policy
-    .optional()
-    .describe("what becomes of its files when it ends by itself (default: archive, or the profile's)"),
-  /** Where there is no room: its place among those that wait, or a refusal. */
-  priority: z
-    .int()
-    .min(-1_000)
-    .max(1_000)
-    .default(0)
-    .describe("where it must wait for room: higher goes first, equals in the order in which they came"),
-  queue: z
-    .boolean()
-    .default(true)
-    .describe("wait where max_concurrent agents run already; false: be refused instead (limit_reached)"),
-  /** Limits on all processes of the agent together: bytes, processes and threads, cores. Absent = none. */
-  memory_max: z.int().min(1).optional().describe("at most so much memory, in bytes, for all its processes"),
-  pids_max: z.int().min(1).optional().describe("at most so many processes and threads"),
-  cpu_max: z.number().min(0.01).max(100_000).optional().describe("at most so many cores of CPU time"),
-  log_max_bytes: log_max_bytes
-    .optional()
-    .describe("at most so many bytes in one log file (default: the config's logs.max_bytes)"),
-  log_full: log_full
-    .optional()
-    .describe("what happens then: rotate (the default) begins a new file at a line's end, pause makes the agent wait"),
-  /** Makes the file of SUPERVISOR_MCP_CONFIG, which connects the agent to this supervisor as itself. */
-  mcp: z
-    .boolean()
-    .default(false)
-    .describe("make an MCP configuration that connects the agent to this server as itself (SUPERVISOR_MCP_CONFIG)"),
-});
-export type DeployRequest = z.infer<typeof deploy_request>;
-
-/** An agent as it is shown: its record, and how the daemon stands with its host, with the reason when that is bad. */
-export const agent_view = agent_record.extend({
-  host_state,
-  host_state_reason: z.string(),
-  /** While it waits: how many start before it, and itself; else null. */
-  queue_position: z.int().nullable().default(null),
-  /** Why it waits. */
-  queue_reason: z.string().default(""),
-});
-export type AgentView = z.infer<typeof agent_view>;
-
-export const kill_options = z.strictObject({
-  reason: reason.default("killed on request").describe("why; it stands in the receipt"),
-  grace_ms: grace_ms
-    .optional()
-    .describe("how long it may take after SIGTERM, in ms (default: what it was deployed with)"),
-  cleanup: cleanup_policy.default("delete").describe("what becomes of its files"),
-});
-
-/** A kill's answer: the receipt of the agent that was named, and what became of its children, where it has living ones. */
-export const kill_answer = receipt.extend({
-  /** Living descendants that go on: it was not asked for them. */
-  children_left: z.array(z.string()).optional(),
-  /** With `tree`: the receipts of its descendants. */
-  descendants: z.array(receipt).optional(),
-});
+export type { DeployRequest } from "./deploy.ts";
 
 export const agents_operations = {
-  deploy: define({
-    method: "POST",
-    path: "/v1/agents",
-    description: "Start an agent. Answers when it runs, or when it waits in the queue (status `queued`).",
-    params: none,
-    query: none,
-    body: deploy_request,
-    response: agent_view,
-    mcp: [
-      {
-        tool: "deploy_headless_agent",
-        description:
-          "Start an agent in the background and answer when it runs. Use it to hand a piece of a task to another agent. Without `command` or `profile` it runs Claude Code (the profile claude: claude --print, stream-json) on the prompt, in this server's directory and environment; `profile` starts another known agent, `command` any other program. Answers {success, agent_id, tmux_session, type, parent, task_id, status, workspace, …}; then follow it with get_agent_output, wait_for_agent or get_real_task_status, and end it with kill_real_agent.",
-        rename: { type: "agent_type" },
-        needs: ["prompt"],
-        hide: ["caller_env"],
-        fills: ["cwd"],
-        hints: {},
-      },
-      {
-        tool: "spawn_child_agent",
-        description:
-          "Start a child agent of an agent: as deploy_headless_agent, in the parent's task. For agents that need a specialist for a part of their work. Answers as deploy_headless_agent.",
-        rename: { type: "child_agent_type", prompt: "child_prompt", parent: "parent_agent_id" },
-        needs: ["prompt", "parent"],
-        self: "parent",
-        hide: ["caller_env"],
-        fills: ["cwd"],
-        hints: {},
-      },
-    ],
-  }),
   list_agents: define({
     method: "GET",
     path: "/v1/agents",
@@ -246,31 +94,5 @@ export const agents_operations = {
         "Wait until an agent has ended, instead of asking again and again. Answers with its receipt (status, exit code, what became of its processes and files) and ended: true; when the time is up first (50 s unless timeout_ms says otherwise), {success, agent_id, ended: false, status, progress, message}: call again.",
       hints: { read_only: true },
     }),
-  }),
-  kill: define({
-    method: "POST",
-    path: "/v1/agents/:agent/kill",
-    description: "End an agent, with proof.",
-    params: agent_params,
-    query: none,
-    body: kill_options.extend({
-      tree: z.boolean().default(false).describe("also end all agents that it deployed, and those that they deployed"),
-    }),
-    response: kill_answer,
-    mcp: agent_tool({
-      tool: "kill_real_agent",
-      description:
-        'End an agent and prove it: SIGTERM, then SIGKILL to all its processes after a grace, its output written to the end, its files checked by lsof and deleted. Answers when all of that is done, with {success, agent_id, tmux_session, session_killed, reason, status, cleanup{files_deleted, files_failed, files_deferred, …}}. A second kill answers the same receipt. To keep its output, use cleanup: "archive".',
-      hints: { destructive: true, idempotent: true },
-    }),
-  }),
-  kill_many: define({
-    method: "POST",
-    path: "/v1/kill",
-    description: "End all agents of a task, or all.",
-    params: none,
-    query: none,
-    body: kill_options.extend({ task_id: z.string().optional(), all: z.boolean().default(false) }),
-    response: z.object({ success: z.boolean(), receipts: z.array(receipt) }),
   }),
 } as const;

@@ -6,6 +6,8 @@ export const flag = z.stringbool().default(false);
 /** AGENT in a path: an id, or an unambiguous prefix of one. */
 export const agent_params = z.strictObject({ agent: z.string().min(1).max(100).describe("the agent's id") });
 export const none = z.strictObject({});
+/** An hour; a longer grace is a mistake. In ms. */
+export const grace_ms = z.int().min(0).max(3_600_000);
 
 /**
  * An operation as a tool for agents (MCP). Its arguments are the operation's params, query and body in one object; this says

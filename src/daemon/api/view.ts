@@ -1,6 +1,6 @@
 /** An agent as the API shows it: its record, and how things stand with its host at this moment. */
 import { type AgentRecord, is_foreign } from "../../contract/agent.ts";
-import type { AgentView } from "../../contract/operations/agents.ts";
+import type { AgentView } from "../../contract/agent-view.ts";
 import { is_ended } from "../../contract/status.ts";
 import { stopped_host } from "../host-pulse.ts";
 import type { Services } from "../services.ts";

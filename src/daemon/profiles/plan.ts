@@ -3,7 +3,7 @@
 import type { SupervisorConfig } from "../../contract/config.ts";
 import { SupervisorError } from "../../contract/errors.ts";
 import type { LogLimit } from "../../contract/log-limit.ts";
-import type { DeployRequest } from "../../contract/operations/agents.ts";
+import type { DeployRequest } from "../../contract/operations/deploy.ts";
 import type { Profile } from "../../contract/profile.ts";
 import { find_profile, type Profiles } from "./profiles.ts";
 
