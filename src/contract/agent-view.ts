@@ -2,6 +2,7 @@
 import { z } from "zod";
 import { agent_record } from "./agent.ts";
 import { host_state } from "./host-state.ts";
+import type { Kept } from "./kept.ts";
 
 /** An agent as it is shown: its record, and how the daemon stands with its host, with the reason when that is bad. */
 export const agent_view = agent_record.extend({
@@ -12,4 +13,4 @@ export const agent_view = agent_record.extend({
   /** Why it waits. */
   queue_reason: z.string().default(""),
 });
-export type AgentView = z.infer<typeof agent_view>;
+export type AgentView = Kept<z.infer<typeof agent_view>>;

@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { cgroup_ref, containment_mode, limits, NO_LIMITS } from "./containment.ts";
+import type { Kept } from "./kept.ts";
 import { log_limit, NO_LOG_LIMIT } from "./log-limit.ts";
 import { cleanup_policy, closed_report, end_step, exit_status, process_ref, receipt, result_said } from "./receipt.ts";
 import { end_cause } from "./status.ts";
@@ -113,7 +114,9 @@ export const agent_record = z.looseObject({
   /** What a reader must know of it that has no field: that its entry was rebuilt, say. They go into the receipt as well. */
   notes: z.array(z.string()).default([]),
 });
-export type AgentRecord = z.infer<typeof agent_record>;
+type Parsed = z.infer<typeof agent_record>;
+/** Its fields get other values; only an end that is under way is changed in its place. */
+export type AgentRecord = { [Name in keyof Parsed]: Name extends "ending" ? Parsed[Name] : Kept<Parsed[Name]> };
 
 /** True for an agent that waits, or waited to its end: nothing of it has run. */
 export function never_admitted(agent: AgentRecord): boolean {

@@ -1,5 +1,6 @@
 /** How an agent's processes are kept together, what they may use, and what they use. */
 import { z } from "zod";
+import type { Kept } from "./kept.ts";
 
 /**
  * `cgroup`: the kernel keeps every descendant in the agent's control group, whatever it does to its session, parents and environment.
@@ -30,7 +31,7 @@ export const cgroup_ref = z.object({
   /** The controllers by which a limit is set here. */
   controllers: z.array(controller),
 });
-export type CgroupRef = z.infer<typeof cgroup_ref>;
+export type CgroupRef = Kept<z.infer<typeof cgroup_ref>>;
 
 /** What an agent uses now. Null where this machine cannot say. */
 export const usage = z.object({

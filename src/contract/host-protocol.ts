@@ -1,6 +1,7 @@
 import { z } from "zod";
 import { agent_mode, stdout_kind } from "./agent.ts";
 import { cgroup_ref, limits } from "./containment.ts";
+import type { Kept } from "./kept.ts";
 import { log_limit, log_max_bytes } from "./log-limit.ts";
 import { cleanup_policy, closed_report, process_ref } from "./receipt.ts";
 import { end_cause } from "./status.ts";
@@ -38,7 +39,7 @@ export const launch_spec = z.object({
   /** The agent's registry entry as it is at the launch; it has no environment. The host only keeps it, for a daemon whose registry was lost. */
   record: z.record(z.string(), z.unknown()),
 });
-export type LaunchSpec = z.infer<typeof launch_spec>;
+export type LaunchSpec = Kept<z.infer<typeof launch_spec>>;
 
 /**
  * Where a host is in its one life. `launching`: it was told to launch and is at it, so that a daemon which comes in between knows

@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { containment_mode } from "./containment.ts";
+import type { Kept } from "./kept.ts";
 import { agent_status, end_cause } from "./status.ts";
 
 /** A process, told apart from a later one with the same pid by its start time (clock ticks since boot, proc_pid_stat(5) field 22). */
@@ -157,4 +158,4 @@ export const receipt = z.object({
   containment: containment_mode.default("cookie"),
   oom_kills: z.int().nonnegative().default(0),
 });
-export type Receipt = z.infer<typeof receipt>;
+export type Receipt = Kept<z.infer<typeof receipt>>;

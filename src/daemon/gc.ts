@@ -3,6 +3,7 @@
  * everything now. One sweep at a time: two would count the same file twice.
  */
 import { message_of } from "../contract/errors.ts";
+import type { Kept } from "../contract/kept.ts";
 import type { Answer } from "../contract/operations.ts";
 import type { Services } from "./services.ts";
 import { audited_verdicts } from "./sweep/audited-verdicts.ts";
@@ -38,17 +39,17 @@ const EVERYTHING = [
 ];
 
 /** One sweep of everything, after those that were asked for before. With `dry_run` nothing is done; the answer says what would be. */
-export function collect_garbage(services: Services, dry_run: boolean): Promise<Answer<"gc">> {
+export function collect_garbage(services: Services, dry_run: boolean): Promise<Kept<Answer<"gc">>> {
   return sweep_in_turn(services, EVERYTHING, dry_run);
 }
 
-function sweep_in_turn(services: Services, kinds: typeof EVERYTHING, dry_run: boolean): Promise<Answer<"gc">> {
+function sweep_in_turn(services: Services, kinds: typeof EVERYTHING, dry_run: boolean): Promise<Kept<Answer<"gc">>> {
   const work = services.sweep.then(() => sweep_now(services, kinds, dry_run));
   services.sweep = work.catch(() => undefined /* told to who asked for it */);
   return work;
 }
 
-async function sweep_now(services: Services, kinds: typeof EVERYTHING, dry_run: boolean): Promise<Answer<"gc">> {
+async function sweep_now(services: Services, kinds: typeof EVERYTHING, dry_run: boolean): Promise<Kept<Answer<"gc">>> {
   const sweep = new Sweep(services, dry_run);
   if (kinds === EVERYTHING) services.sightings.begin_sweep();
   const failures: unknown[] = [];

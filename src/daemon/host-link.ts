@@ -17,6 +17,7 @@ import {
   type PaneState,
 } from "../contract/host-protocol.ts";
 import { line_reader } from "../contract/json-lines.ts";
+import type { Kept } from "../contract/kept.ts";
 import { HOST_PROTOCOL, OLDEST_HOST_PROTOCOL } from "../contract/protocol-version.ts";
 import type { ClosedReport, ProcessRef } from "../contract/receipt.ts";
 
@@ -28,7 +29,7 @@ const BECOME_DEADLINE_MS = 1_000;
 const LINE_LIMIT = 16 * 1024 * 1024;
 
 /** A request to a host, without the id that the link gives it. */
-export type Request = HostRequest extends infer R ? (R extends unknown ? Omit<R, "id"> : never) : never;
+export type Request = Kept<HostRequest> extends infer R ? (R extends unknown ? Omit<R, "id"> : never) : never;
 /** What became of a launch that was under way. */
 type LaunchOutcome = { process: ProcessRef } | { failed: string };
 

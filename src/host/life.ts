@@ -2,6 +2,7 @@
 import { deferred } from "../contract/deferred.ts";
 import { why_not_started } from "../contract/errors.ts";
 import type { HostFacts, HostPhase, LaunchSpec } from "../contract/host-protocol.ts";
+import type { Kept } from "../contract/kept.ts";
 import type { ClosedReport } from "../contract/receipt.ts";
 import type { EndCause } from "../contract/status.ts";
 import { crash_point } from "../faults/crash-point.ts";
@@ -53,7 +54,7 @@ export class Life {
    * Starts the agent. Resolves with the facts of that moment: soon after it may have exited. Rejects with the reason when it cannot be started; then another
    * launch may come.
    */
-  async begin(spec: LaunchSpec, facts: () => HostFacts): Promise<HostFacts> {
+  async begin(spec: LaunchSpec, facts: () => Kept<HostFacts>): Promise<Kept<HostFacts>> {
     const { host, control, ahead, on_hang_up } = this.options;
     if (this.phase !== "waiting" || this.takes_none) {
       const why = this.takes_none

@@ -1,6 +1,7 @@
 /** What a host does when a daemon asks: one request, one answer. */
 import { prepare_join } from "../containment/ahead.ts";
 import type { HostFacts, HostRequest } from "../contract/host-protocol.ts";
+import type { Kept } from "../contract/kept.ts";
 import { HOST_PROTOCOL } from "../contract/protocol-version.ts";
 import type { ProcessRef } from "../contract/receipt.ts";
 import type { Life } from "./life.ts";
@@ -50,7 +51,7 @@ export async function answer(host: Host, request: HostRequest): Promise<unknown>
   }
 }
 
-function facts({ itself, options, life, session }: Host): HostFacts {
+function facts({ itself, options, life, session }: Host): Kept<HostFacts> {
   const { agent, phase } = life;
   return {
     protocol: HOST_PROTOCOL,
@@ -70,7 +71,7 @@ function facts({ itself, options, life, session }: Host): HostFacts {
   };
 }
 
-function become(host: Host, request: Extract<HostRequest, { type: "become" }>): HostFacts {
+function become(host: Host, request: Extract<HostRequest, { type: "become" }>): Kept<HostFacts> {
   const { options, waiting, life, session } = host;
   // One whose pane hung up may have lost it.
   if (!options.spare_for || life.phase !== "waiting" || life.takes_none || session.judging)

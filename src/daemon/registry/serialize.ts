@@ -3,7 +3,7 @@
  * to make it anew each time was half of what the daemon's one thread did for that end.
  *
  * That an agent has not changed is seen by its values: each is the same as it was, and none can have changed inside, because what is remembered is frozen. A module that changes
- * such a value in its place, instead of putting another there, gets a TypeError. An end that is under way changes in place all the time; its agent is never remembered.
+ * such a value in its place, instead of putting another there, is refused by the compiler (`Kept`), and where that cannot see it gets a TypeError. An end that is under way changes in place all the time; its agent is never remembered.
  */
 
 interface Remembered {

@@ -317,6 +317,19 @@ test("a burst of changes is written in a few writes, each durable when its call 
   expect(JSON.parse(await readFile(path(), "utf8")).agents[0].progress).toBe(99.5);
 });
 
+test("what a record has inside cannot be changed in its place: the compiler says so, and the registry freezes it", async () => {
+  await writeFile(path(), JSON.stringify(seed_registry));
+  const registry = await load();
+  const agent = registry.find("builder");
+  await registry.update(agent, { tracked_files: { log_file: "/x" } });
+  // @ts-expect-error
+  expect(() => agent.notes.push("more")).toThrow(TypeError);
+  expect(() => {
+    // @ts-expect-error
+    agent.tracked_files.log_file = "/y";
+  }).toThrow(TypeError);
+});
+
 test("a prefix finds one agent, and says so when it fits none or several", async () => {
   await writeFile(path(), JSON.stringify({ ...seed_registry, agents: [{ id: "a-1" }, { id: "a-2" }] }));
   const registry = await load();
