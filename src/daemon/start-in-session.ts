@@ -63,11 +63,14 @@ export async function start_in_session(options: StartOptions): Promise<void> {
     failure,
   ];
   try {
-    await new_session(tmux, SUPERVISOR_SESSION, command).catch((error) => {
-      // Another one was a moment faster: its daemon is as good.
-      if (!/duplicate session/.test(String(error))) throw error;
-    });
-    await until_it_serves(workspace, () => has_session(tmux, SUPERVISOR_SESSION), failure);
+    const deadline = performance.now() + READY_DEADLINE_MS;
+    const session_lives = () => has_session(tmux, SUPERVISOR_SESSION);
+    // A session that was there may be that of a daemon that was just killed, of which tmux has not heard yet: when it goes and nobody serves, it is made anew.
+    for (;;) {
+      const ours = await make_session(tmux, command);
+      if (await until_it_serves(workspace, session_lives, deadline)) return;
+      if (ours) throw await reason(failure, workspace);
+    }
   } catch (error) {
     await tidy_up(tmux, runtime_dir).catch((left) => {
       throw new SupervisorError(
@@ -91,17 +94,27 @@ async function write_config(path: string): Promise<void> {
   });
 }
 
+/** False when there is one already: another call was a moment faster, and its daemon is as good. */
+async function make_session(tmux: TmuxServer, command: string[]): Promise<boolean> {
+  try {
+    await new_session(tmux, SUPERVISOR_SESSION, command);
+    return true;
+  } catch (error) {
+    if (!/duplicate session/.test(String(error))) throw error;
+    return false;
+  }
+}
+
+/** False when the session has gone and nobody serves. Rejects with `timeout` when the time (monotonic, in ms) is over. */
 async function until_it_serves(
   workspace: string,
   session_lives: () => Promise<boolean | "unknown">,
-  failure: string,
-): Promise<void> {
-  const deadline = performance.now() + READY_DEADLINE_MS;
+  deadline: number,
+): Promise<boolean> {
   for (let look = 1; ; look++) {
-    if (await serves(workspace)) return;
+    if (await serves(workspace)) return true;
     // Asked once more after the session is known to be gone: the daemon may be one that somebody started by hand.
-    if (look % LOOKS_PER_CHECK === 0 && (await session_lives()) === false && !(await serves(workspace)))
-      throw await reason(failure, workspace);
+    if (look % LOOKS_PER_CHECK === 0 && (await session_lives()) === false) return serves(workspace);
     if (performance.now() > deadline)
       throw new SupervisorError(
         "timeout",

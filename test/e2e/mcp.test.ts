@@ -1,5 +1,7 @@
 /** The MCP server, as the official SDK's client sees it: the tools of the seed, with its answers. */
-import { readdirSync, readFileSync, statSync } from "node:fs";
+import { execFileSync } from "node:child_process";
+import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { ResourceUpdatedNotificationSchema } from "@modelcontextprotocol/sdk/types.js";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { McpClient } from "../support/mcp.ts";
@@ -353,6 +355,34 @@ describe("an MCP server without a supervisor", () => {
     });
     expect(daemon().pid).not.toBe(first);
     await mcp.close();
+  });
+
+  test("starts one also when tmux has not yet heard that the last one was killed, and still has its session", async () => {
+    // The session goes when another one of its name is refused.
+    const real = execFileSync("sh", ["-c", "command -v tmux"], { encoding: "utf8" }).trim();
+    const bin = mkdtempSync(`${tmpdir()}/sv-bin-`);
+    const script = [
+      "#!/bin/sh",
+      `case " $* " in *" new-session "*" -s supervisor "*) ;; *) exec ${real} "$@" ;; esac`,
+      `${real} "$@" && exit`,
+      `${real} -S "$3" kill-session -t =supervisor`,
+      "exit 1",
+    ];
+    writeFileSync(`${bin}/tmux`, script.join("\n"), { mode: 0o755 });
+    const mcp = await McpClient.connect(supervisor, { env: { PATH: `${bin}:${process.env.PATH}` } });
+    await mcp.call("deploy_headless_agent", { prompt: "x", command: [fixture("idles")] });
+    const { pid, runtime_dir } = daemon();
+    const own = `${real} -S ${runtime_dir}/t.sock`;
+    process.kill(pid, "SIGKILL");
+    await eventually(
+      "the killed daemon's session to be gone",
+      async () => (await supervisor.shell(`${own} has-session -t =supervisor`)).code !== 0,
+    );
+    expect(await supervisor.shell(`${own} new-session -d -s supervisor 'exec sleep 1000'`)).toMatchObject({ code: 0 });
+    expect(await mcp.call("list_tasks")).toMatchObject({ count: 1 });
+    expect(daemon().pid).not.toBe(pid);
+    await mcp.close();
+    rmSync(bin, { recursive: true });
   });
 
   test("two servers that need one at the same time end up with one", async () => {
