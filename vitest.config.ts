@@ -1,4 +1,16 @@
 import { defineConfig } from "vitest/config";
+import { BaseSequencer, type TestSpecification } from "vitest/node";
+
+/** Small files that take longest. vitest begins with the largest files: these would come last, one after the other, while the second worker has nothing left to do. */
+const LONGEST = ["crash-points", "simulated-day", "crash-show"].map((name) => `/e2e/${name}.test.ts`);
+
+class LongestFirst extends BaseSequencer {
+  override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
+    const long = ({ moduleId }: TestSpecification) => LONGEST.some((name) => moduleId.endsWith(name));
+    const sorted = await super.sort(files);
+    return [...sorted.filter(long), ...sorted.filter((file) => !long(file))];
+  }
+}
 
 export default defineConfig({
   test: {
@@ -10,6 +22,7 @@ export default defineConfig({
     fileParallelism: true,
     // Two files at a time on any machine: each may run a daemon, a tmux server and several agents of its own.
     maxWorkers: 2,
+    sequence: { sequencer: LongestFirst },
     // End-to-end tests await real processes. They wait for events, so this is a limit for hangs and not a pace.
     testTimeout: 60_000,
     hookTimeout: 60_000,

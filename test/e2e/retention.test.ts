@@ -1,3 +1,5 @@
+import { spawn } from "node:child_process";
+import { once } from "node:events";
 import {
   closeSync,
   existsSync,
@@ -294,6 +296,32 @@ describe("the sweeper", () => {
     expect(existsSync(orphan)).toBe(true);
     await pass(2 * DAY);
     expect(existsSync(orphan)).toBe(false);
+  });
+
+  test("keeps what a receipt was told while it removed files that had been deferred", async () => {
+    const { id, tracked_files } = await one.supervisor.deploy({ command: [fixture("idles")], cleanup: "delete" });
+    const reader = spawn("tail", ["-f", tracked_files.log_file as string], { stdio: "ignore" });
+    const gone = once(reader, "exit");
+    await eventually("the reader to hold the log", async () =>
+      (await one.client.call("verify", { body: { agent: id } })).files.some(({ holders }) =>
+        holders.some(({ pid }) => pid === reader.pid),
+      ),
+    );
+    const before = await one.client.call("kill", { params: { agent: id } });
+    expect(before.cleanup.files_deferred).toMatchObject([{ path: tracked_files.log_file }]);
+    reader.kill("SIGKILL");
+    await gone;
+    const { registry, verifier } = one.daemon.services;
+    const verify = verifier.verify.bind(verifier);
+    verifier.verify = async (...asked) => {
+      const verdicts = await verify(...asked);
+      const agent = registry.find(id);
+      if (agent.receipt) await registry.update(agent, { receipt: { ...agent.receipt, notes: ["told meanwhile"] } });
+      return verdicts;
+    };
+    await sweep();
+    const { receipt } = await one.client.call("get_agent", { params: { agent: id } });
+    expect(receipt).toMatchObject({ notes: ["told meanwhile"], cleanup: { files_deferred: [], handles: "clear" } });
   });
 
   test("leaves alone what it cannot tell the owner of: other names, links, a task with an entry that is no agent, a session that a person made", async () => {

@@ -41,11 +41,13 @@ async function sweep_agent(sweep: Sweep, agent: AgentRecord, whole: Ending, rece
   for (const path of removed) tell(sweep, agent, path, "done");
   // Nothing has changed: the receipt stays, and the registry need not be written (its disk may be the full one).
   if (removed.length === 0 && files.files_failed.length === 0) return;
-  const { cleanup } = receipt;
+  // Not the one from before: it may have been amended meanwhile, by the end of a session that tmux had not answered about.
+  const latest = agent.receipt ?? receipt;
+  const { cleanup } = latest;
   const amended: Receipt = {
-    ...receipt,
+    ...latest,
     amended_at: new Date(services.clock.wall_ms()).toISOString(),
-    success: receipt.success && files.files_failed.length === 0,
+    success: latest.success && files.files_failed.length === 0,
     cleanup: {
       ...cleanup,
       files_deleted: [...cleanup.files_deleted, ...files.files_deleted],
