@@ -2,6 +2,7 @@
  * Sees a daemon leave that was told to stop. What is typed after `supervisor stop` (a start, the removal of the workspace) must not meet one that
  * still writes. Its process tells: its socket closes before its last writes, and daemon.json stays where agents go on.
  */
+import { constants } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { setTimeout as delay } from "node:timers/promises";
 import type { DaemonInfo } from "../contract/daemon-info.ts";
@@ -17,14 +18,16 @@ const SAY_AFTER_MS = 10_000;
 /** The grace that agents have by default and the daemon's patience with ends beyond it (45 s together), and some more, so that a script does not hang for ever. In ms. */
 const GIVE_UP_MS = 60_000;
 
+const NO_LINK = { encoding: "utf8", flag: constants.O_RDONLY | constants.O_NOFOLLOW } as const;
+
 /** The process that serves on this socket; null where it cannot be looked at: on another machine, in another container, or the file does not say. */
 export async function daemon_on(socket: string, workspace: string): Promise<ProcessRef | null> {
   let info: Partial<DaemonInfo>;
   try {
     // Not through its schema, which would load zod in a command.
-    info = (JSON.parse(await readFile(daemon_file(workspace), "utf8")) ?? {}) as Partial<DaemonInfo>;
+    info = (JSON.parse(await readFile(daemon_file(workspace), NO_LINK)) ?? {}) as Partial<DaemonInfo>;
   } catch (error) {
-    if (error instanceof SyntaxError || is_errno(error, "ENOENT", "ENOTDIR", "EACCES")) return null;
+    if (error instanceof SyntaxError || is_errno(error, "ENOENT", "ENOTDIR", "EACCES", "ELOOP")) return null;
     throw error;
   }
   const { pid, start_time } = info;
@@ -47,7 +50,7 @@ export async function departure(
     if (waited > give_up_ms)
       throw new SupervisorError(
         "timeout",
-        `${who} was told to stop and had not left after ${Math.round(waited / 1000)} s; it leaves when the ends under way are complete ('supervisor ps' shows them)`,
+        `${who} was told to stop and had not left after ${Math.round(waited / 1000)} s; it leaves when the ends under way are complete and what it knows is on the disk; its own output says what it waits for`,
       );
     if (waited > say_after_ms && !said) {
       said = true;

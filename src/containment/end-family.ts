@@ -5,7 +5,7 @@
  */
 import { setTimeout as delay } from "node:timers/promises";
 import { deferred } from "../contract/deferred.ts";
-import { is_errno } from "../contract/errors.ts";
+import { ignore_abort, is_errno } from "../contract/errors.ts";
 import type { NamedProcess, SentSignal } from "../contract/receipt.ts";
 import { freeze_group, group_members, is_populated, kill_group, watch_group } from "../drivers/cgroup.ts";
 import { is_alive, type ProcessFacts, read_process } from "../drivers/procfs.ts";
@@ -188,8 +188,4 @@ async function pause_until(ms: number, nudges: Promise<void>[], hurry?: AbortSig
   hurry?.addEventListener("abort", () => timer.abort(), { once: true, signal: timer.signal });
   await Promise.race(waits);
   timer.abort();
-}
-
-function ignore_abort(error: unknown): void {
-  if ((error as Error).name !== "AbortError") throw error;
 }

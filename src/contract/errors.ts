@@ -138,6 +138,12 @@ export function is_errno(error: unknown, ...codes: string[]): boolean {
   return code !== undefined && codes.includes(code);
 }
 
+/** For a wait that was given up by its signal, which is no error. */
+export function ignore_abort(error: unknown): null {
+  if ((error as Error).name !== "AbortError") throw error;
+  return null;
+}
+
 /** What the errors of a machine in trouble mean to a person. The others keep the system's own words. */
 const TROUBLE: Partial<Record<string, string>> = {
   ENOSPC: "no space is left on the disk",

@@ -12,10 +12,11 @@ import type { Services } from "./services.ts";
 
 /** A handler that turns a host's events into the supervisor's. */
 export function forward_events(services: Services, agent_id: string): (event: HostEvent) => void {
+  const find = () => services.registry.agents().find((one) => one.id === agent_id);
   return (event) => {
     if (event.event === "stalled") {
       // In memory only: the disk that is full may be the registry's, and the host says it again to the next daemon.
-      const agent = services.registry.agents().find((one) => one.id === agent_id);
+      const agent = find();
       if (agent) agent.stalled = event.reason;
       services.events.emit({
         type: event.reason ? "agent_stalled" : "agent_resumed",
@@ -28,14 +29,12 @@ export function forward_events(services: Services, agent_id: string): (event: Ho
       );
     }
     if (event.event === "rotated") {
-      const agent = services.registry.agents().find((one) => one.id === agent_id);
+      const agent = find();
       if (agent) void note_rotation(services, agent);
     }
     // The host's own words, in its own order: an exit has had its start.
-    if (event.event === "launched") {
-      const agent = services.registry.agents().find((one) => one.id === agent_id);
-      services.events.emit({ type: "agent_started", agent_id, message: agent?.command.join(" ") ?? "" });
-    }
+    if (event.event === "launched")
+      services.events.emit({ type: "agent_started", agent_id, message: find()?.command.join(" ") ?? "" });
     if (event.event === "exited")
       services.events.emit({ type: "agent_exited", agent_id, message: event.signal ?? `exit code ${event.code}` });
   };

@@ -2,8 +2,10 @@
  * What a daemon that starts finds, against what the registry remembers: running agents are adopted, half-done ends are gone on with,
  * agents whose host is gone are ended as lost (or by the exit record the host left), and hosts that no registry knows are taken in.
  */
+
 import { setTimeout as delay } from "node:timers/promises";
 import { is_foreign } from "../contract/agent.ts";
+import { ignore_abort } from "../contract/errors.ts";
 import { boot_id } from "../drivers/procfs.ts";
 import { is_unfinished } from "./ending/end.ts";
 import { begin_end } from "./hosts.ts";
@@ -35,8 +37,4 @@ export async function reconcile(services: Services, boot_before: string | null):
   await Promise.race([Promise.all(searches), patience]);
   enough.abort();
   return unfinished.filter((agent) => services.hosts.has(agent.id) && !services.ends.has(agent.id)).length;
-}
-
-function ignore_abort(error: unknown): void {
-  if ((error as Error).name !== "AbortError") throw error;
 }

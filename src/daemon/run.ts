@@ -4,6 +4,7 @@
  */
 import { rm, writeFile } from "node:fs/promises";
 import { find_containment } from "../containment/place.ts";
+import { is_foreign } from "../contract/agent.ts";
 import { deferred } from "../contract/deferred.ts";
 import { message_of } from "../contract/errors.ts";
 import { canary_file, cgroup_directory, daemon_socket } from "../contract/paths.ts";
@@ -130,7 +131,7 @@ export async function start_daemon(options: DaemonOptions): Promise<Daemon> {
     services.queue.pump();
     const server = await start_server(services);
     services.spares.fill();
-    const running = () => registry.agents().filter((agent) => agent.cookie !== null && !is_ended(agent.status)).length;
+    const running = () => registry.agents().filter((agent) => !is_foreign(agent) && !is_ended(agent.status)).length;
 
     const stop = async ({ agents }: { agents: boolean }) => {
       services.stopping = true;

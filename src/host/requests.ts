@@ -83,6 +83,6 @@ function become(host: Host, request: Extract<HostRequest, { type: "become" }>): 
 
 /** Where it may not be done, the agent joins its groups later, and says what keeps it from that. */
 function prepare(): null {
-  void prepare_join().catch(() => undefined);
+  void prepare_join().catch(() => undefined /* the join itself meets the same, and tells it */);
   return null;
 }

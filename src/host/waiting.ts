@@ -7,6 +7,7 @@
 import { renameSync } from "node:fs";
 import { setTimeout as delay } from "node:timers/promises";
 import { deferred } from "../contract/deferred.ts";
+import { ignore_abort } from "../contract/errors.ts";
 import type { HostRequest } from "../contract/host-protocol.ts";
 import type { ProcessRef } from "../contract/receipt.ts";
 import { is_alive } from "../drivers/procfs.ts";
@@ -65,8 +66,4 @@ export class Waiting {
   end(): void {
     this.waited.abort();
   }
-}
-
-function ignore_abort(error: unknown): void {
-  if ((error as Error).name !== "AbortError") throw error;
 }

@@ -3,7 +3,7 @@ import { execFileSync } from "node:child_process";
 import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { ResourceUpdatedNotificationSchema } from "@modelcontextprotocol/sdk/types.js";
-import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { afterEach, beforeEach, describe, expect, onTestFinished, test } from "vitest";
 import { McpClient } from "../support/mcp.ts";
 import { eventually, fixture, TestSupervisor } from "../support/supervisor.ts";
 
@@ -361,6 +361,7 @@ describe("an MCP server without a supervisor", () => {
     // The session goes when another one of its name is refused.
     const real = execFileSync("sh", ["-c", "command -v tmux"], { encoding: "utf8" }).trim();
     const bin = mkdtempSync(`${tmpdir()}/sv-bin-`);
+    onTestFinished(() => rmSync(bin, { recursive: true }));
     const script = [
       "#!/bin/sh",
       `case " $* " in *" new-session "*" -s supervisor "*) ;; *) exec ${real} "$@" ;; esac`,
@@ -382,7 +383,6 @@ describe("an MCP server without a supervisor", () => {
     expect(await mcp.call("list_tasks")).toMatchObject({ count: 1 });
     expect(daemon().pid).not.toBe(pid);
     await mcp.close();
-    rmSync(bin, { recursive: true });
   });
 
   test("two servers that need one at the same time end up with one", async () => {

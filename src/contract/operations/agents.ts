@@ -7,8 +7,6 @@ import { log_max_bytes } from "../log-limit.ts";
 import { receipt } from "../receipt.ts";
 import { agent_params, agent_tool, define, flag, none } from "./define.ts";
 
-export type { DeployRequest } from "./deploy.ts";
-
 export const agents_operations = {
   list_agents: define({
     method: "GET",

@@ -5,7 +5,7 @@
 import { check_limits, plan_groups } from "../../containment/place.ts";
 import type { AgentRecord } from "../../contract/agent.ts";
 import { SupervisorError } from "../../contract/errors.ts";
-import type { DeployRequest } from "../../contract/operations/agents.ts";
+import type { DeployRequest } from "../../contract/operations/deploy.ts";
 import { crash_point } from "../../faults/crash-point.ts";
 import { type DeployPlan, plan_deploy } from "../profiles/plan.ts";
 import type { Registry } from "../registry/registry.ts";

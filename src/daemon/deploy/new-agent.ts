@@ -3,7 +3,7 @@ import { randomBytes } from "node:crypto";
 import { type AgentRecord, agent_record } from "../../contract/agent.ts";
 import type { Limits } from "../../contract/containment.ts";
 import { new_agent_id, session_name, short_agent_id } from "../../contract/ids.ts";
-import type { DeployRequest } from "../../contract/operations/agents.ts";
+import type { DeployRequest } from "../../contract/operations/deploy.ts";
 import { tracked_files_of } from "../../contract/paths.ts";
 import type { DeployPlan } from "../profiles/plan.ts";
 import type { Task } from "../registry/task.ts";

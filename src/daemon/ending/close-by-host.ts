@@ -5,7 +5,7 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { signal_process } from "../../containment/end-family.ts";
 import type { AgentRecord, Ending } from "../../contract/agent.ts";
-import { message_of } from "../../contract/errors.ts";
+import { ignore_abort, message_of } from "../../contract/errors.ts";
 import { exit_record_path } from "../../contract/paths.ts";
 import type { ClosedReport } from "../../contract/receipt.ts";
 import { boot_id, is_alive, read_process } from "../../drivers/procfs.ts";
@@ -94,7 +94,7 @@ async function by_host(
       const report = await Promise.race([
         link.closed,
         gone,
-        delay(ALIVE_CHECK_MS, "ask" as const, { signal: timer.signal }).catch(() => null),
+        delay(ALIVE_CHECK_MS, "ask" as const, { signal: timer.signal }).catch(ignore_abort),
       ]);
       timer.abort();
       if (report !== "ask") return report;

@@ -7,13 +7,16 @@ import { signal_process } from "../../containment/end-family.ts";
 import type { AgentRecord } from "../../contract/agent.ts";
 import { message_of } from "../../contract/errors.ts";
 import { host_socket, host_stderr, is_runtime_dir, placeholder_pipes } from "../../contract/paths.ts";
-import { boot_id, is_alive } from "../../drivers/procfs.ts";
+import { gone_within } from "../../drivers/gone.ts";
+import { boot_id } from "../../drivers/procfs.ts";
 import type { HostLink } from "../host-link.ts";
 import type { Services } from "../services.ts";
 import { end_session_later } from "./later.ts";
 
 /** How long a host may take to leave after it was released, in ms, before it is killed: it has closed everything by then. */
 const LEAVE_DEADLINE_MS = 3_000;
+/** How often is looked, in ms: a kill waits for it. */
+const LOOK_MS = 2;
 
 /** Lets the host go, and waits until it has left: one that does not leave in time is killed. */
 export async function release(services: Services, agent: AgentRecord, link: HostLink | undefined): Promise<void> {
@@ -29,9 +32,7 @@ export async function release(services: Services, agent: AgentRecord, link: Host
     services.hosts.delete(agent.id);
   }
   if (host && host.boot_id === boot_id()) {
-    const deadline = performance.now() + LEAVE_DEADLINE_MS;
-    while (is_alive(host) && performance.now() < deadline) await delay(2);
-    if (is_alive(host)) signal_process(host, "SIGKILL");
+    if (!(await gone_within(host, LEAVE_DEADLINE_MS, LOOK_MS))) signal_process(host, "SIGKILL");
   }
 }
 

@@ -1,5 +1,5 @@
 /** Finds an agent by its id, or the beginning of it, in registries and journals alike. */
-import type { AgentRecord } from "../../contract/agent.ts";
+import { type AgentRecord, is_foreign } from "../../contract/agent.ts";
 import { SupervisorError } from "../../contract/errors.ts";
 import { is_ended } from "../../contract/status.ts";
 import type { Journal } from "./journal.ts";
@@ -58,7 +58,7 @@ export function look_up<T extends Place>(tasks: Iterable<T>, id_or_prefix: strin
 }
 
 /** Of another program's agent nobody can tell. */
-const lives = (one: Found<unknown>) => "agent" in one && one.agent.cookie !== null && !is_ended(one.agent.status);
+const lives = (one: Found<unknown>) => "agent" in one && !is_foreign(one.agent) && !is_ended(one.agent.status);
 
 /** What stands before the time and the random part of an id; an id of another program may have neither. */
 const type_of = (id: string) => id.replace(/-\d{6}-[0-9a-f]{6}$/, "");

@@ -4,9 +4,9 @@
  * session; server_send_exit is run by the signal alone). SIGTERM, which is what `kill-server` sends, ends that session too: what was asked for is done.
  * Only ours is told, by its pid and start time, as it answered on its private socket; and only after it has refused twice.
  */
-import { setTimeout as delay } from "node:timers/promises";
 import { is_errno } from "../../contract/errors.ts";
 import type { ProcessRef } from "../../contract/receipt.ts";
+import { gone_within } from "../gone.ts";
 import { is_alive } from "../procfs.ts";
 
 /** What a client says that was let in and hung up on. */
@@ -15,8 +15,6 @@ const REFUSED = /server exited unexpectedly|lost server/;
 const LEAVES_MS = 100;
 /** How long one that was told may take. In ms. */
 const GONE_MS = 2_000;
-/** How often is looked: nobody tells of the death of another's child. In ms. */
-const LOOK_MS = 5;
 
 /** Those that are being seen off: many may be refused at once. */
 const under_way = new Map<number, Promise<void>>();
@@ -47,13 +45,4 @@ async function see_off(server: ProcessRef, ask: () => Promise<string>): Promise<
     if (!is_errno(error, "ESRCH")) throw error;
   }
   await gone_within(server, GONE_MS);
-}
-
-async function gone_within(server: ProcessRef, ms: number): Promise<boolean> {
-  const deadline = performance.now() + ms;
-  while (is_alive(server)) {
-    if (performance.now() > deadline) return false;
-    await delay(LOOK_MS);
-  }
-  return true;
 }

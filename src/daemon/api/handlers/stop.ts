@@ -1,3 +1,4 @@
+import { is_foreign } from "../../../contract/agent.ts";
 import { is_ended } from "../../../contract/status.ts";
 import { kill_all } from "../../kill.ts";
 import type { Handler } from "../handler.ts";
@@ -10,7 +11,7 @@ export const stop: Handler<"stop"> = async (services, { body }) => {
     // Those that go on: an end under way is finished first, and what another program wrote is not ours to count.
     const going_on = services.registry
       .agents()
-      .filter(({ cookie, status }) => cookie !== null && status !== "stopping" && !is_ended(status));
+      .filter((agent) => !is_foreign(agent) && agent.status !== "stopping" && !is_ended(agent.status));
     return { agents_running: going_on.length, receipts };
   } finally {
     services.request_stop();
