@@ -5,6 +5,7 @@
 import { request as http_request, type IncomingMessage } from "node:http";
 import { ERRORS, type ErrorCode, is_errno, message_of, SupervisorError } from "../contract/errors.ts";
 import type { Answer, CallRequest, OperationName } from "../contract/operations.ts";
+import { when_there_is_room } from "./crowd.ts";
 import { type Patience, watch_silence } from "./silence.ts";
 import { ROUTES } from "./table.ts";
 
@@ -45,35 +46,44 @@ export class Client {
   ): Promise<IncomingMessage> {
     const { method } = ROUTES[name];
     const body = method === "POST" ? to_json(request.body ?? {}) : undefined;
-    let stop_watching = () => {};
-    const response = await new Promise<IncomingMessage>((resolve, reject) => {
-      const outgoing = http_request(
-        {
-          socketPath: this.socket,
-          // A kept connection cannot tell a daemon that was gone before the request from one that died over it.
-          agent: false,
-          method,
-          path: url_of(name, request),
-          signal,
-          headers: body === undefined ? {} : { "content-type": "application/json" },
-        },
-        resolve,
-      );
-      outgoing.once("error", (error) => reject(this.unreachable(error)));
-      outgoing.end(body);
-      if (!this.patience) return;
-      // Whoever waits for an agent's end waits for as long as that takes.
-      stop_watching = watch_silence(this.socket, this.patience, name === "wait", (error) => {
-        reject(error);
-        outgoing.destroy();
+    const given_up = new AbortController();
+    const signals = AbortSignal.any(signal ? [signal, given_up.signal] : [given_up.signal]);
+    const ask = () =>
+      new Promise<IncomingMessage>((resolve, reject) => {
+        const outgoing = http_request(
+          {
+            socketPath: this.socket,
+            // A kept connection cannot tell a daemon that was gone before the request from one that died over it.
+            agent: false,
+            method,
+            path: url_of(name, request),
+            signal: signals,
+            headers: body === undefined ? {} : { "content-type": "application/json" },
+          },
+          resolve,
+        );
+        outgoing.once("error", reject);
+        outgoing.end(body);
       });
-    }).finally(() => stop_watching());
+    // Whoever waits for an agent's end waits for as long as that takes.
+    const stop_watching =
+      this.patience && watch_silence(this.socket, this.patience, name === "wait", (error) => given_up.abort(error));
+    const response = await when_there_is_room(ask, signals, this.patience ? Number.POSITIVE_INFINITY : undefined)
+      .catch((error) => {
+        throw given_up.signal.aborted ? given_up.signal.reason : this.unreachable(error);
+      })
+      .finally(() => stop_watching?.());
     if ((response.statusCode ?? 500) < 400) return response;
     throw to_error(await text_of(response));
   }
 
   private unreachable(error: Error): SupervisorError {
     if (is_errno(error, "ENOENT", "ECONNREFUSED")) return no_daemon(this.where, this.option);
+    if (is_errno(error, "EAGAIN"))
+      return new SupervisorError(
+        "timeout",
+        `so many wait for the supervisor on ${this.where} that no more can ('${error.message}'); is it stopped? ('supervisor ps${this.option}')`,
+      );
     return new SupervisorError(
       "daemon_gone",
       `the supervisor went away before it answered (${message_of(error)}); is it still running? ('supervisor ps${this.option}')`,

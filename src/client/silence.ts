@@ -5,7 +5,7 @@
  */
 import { readFileSync } from "node:fs";
 import { get } from "node:http";
-import { SupervisorError } from "../contract/errors.ts";
+import { is_errno, SupervisorError } from "../contract/errors.ts";
 
 /** A daemon answers `/healthz` within milliseconds; seconds on a machine that is out of memory or cores. In ms. */
 const LOOK_MS = 5_000;
@@ -61,7 +61,10 @@ export function watch_silence(
   };
 }
 
-/** False when there is no answer in time. A refused or broken connection is an answer: somebody, or nobody, is there, and the call itself will tell. */
+/**
+ * False when there is no answer in time, and when so many wait for one that no more can (EAGAIN). A refused or broken connection is an answer: somebody, or
+ * nobody, is there, and the call itself will tell.
+ */
 function is_answered(socket: string): Promise<boolean> {
   return new Promise((resolve) => {
     const request = get({ socketPath: socket, path: "/healthz", timeout: LOOK_MS }, (response) => {
@@ -72,7 +75,7 @@ function is_answered(socket: string): Promise<boolean> {
       resolve(false);
       request.destroy();
     });
-    request.once("error", () => resolve(true));
+    request.once("error", (error) => resolve(!is_errno(error, "EAGAIN")));
   });
 }
 

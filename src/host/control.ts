@@ -3,7 +3,7 @@
  * JSON object a line. A slow daemon costs memory for its unread lines and nothing else; a daemon that is gone is no reason
  * to stop: the agent goes on.
  */
-import { chmodSync, renameSync } from "node:fs";
+import { renameSync } from "node:fs";
 import { createServer, type Server, type Socket } from "node:net";
 import { deferred } from "../contract/deferred.ts";
 import type { HostEvent, HostRequest } from "../contract/host-protocol.ts";
@@ -37,11 +37,13 @@ export class Control {
     const unready = `${path}.new`;
     await new Promise<void>((resolve, reject) => {
       this.server.once("error", reject);
+      // bind(2) makes the file, within this call, with what the umask leaves: it is the owner's alone from its first moment.
+      const umask = process.umask(0o177);
       this.server.listen(unready, resolve);
+      process.umask(umask);
     });
     // Nobody could be let in: no descriptor is free. Who wanted to come tries again, and the agent goes on.
     this.server.on("error", () => undefined);
-    chmodSync(unready, 0o600);
     renameSync(unready, path);
   }
 

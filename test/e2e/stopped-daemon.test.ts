@@ -1,5 +1,7 @@
 import { spawn } from "node:child_process";
+import type { Socket } from "node:net";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { connect_at_once } from "../support/sockets.ts";
 import { eventually, fixture, SUPERVISOR, TestSupervisor } from "../support/supervisor.ts";
 
 describe("a daemon that is stopped (SIGSTOP)", () => {
@@ -64,5 +66,26 @@ describe("a daemon that is stopped (SIGSTOP)", () => {
     await supervisor.client.call("kill", { params: { agent: agent.id }, body: { cleanup: "keep" } });
     const lines = (await supervisor.log_text(agent)).trim().split("\n").map(Number);
     expect(lines).toEqual(lines.map((_, i) => i + 1));
+  });
+
+  test("and has a full queue of connections is waited for in the same way", async () => {
+    process.kill(pid, "SIGSTOP");
+    const crowd: Socket[] = [];
+    const full = async () => {
+      for (;;) crowd.push(await connect_at_once(supervisor.socket));
+    };
+    try {
+      await expect(full()).rejects.toMatchObject({ code: "EAGAIN" });
+      const ps = begin(["ps", "--json"]);
+      const call = supervisor.client.call("health");
+      await eventually("the command to say it", () => ps.stderr().includes(`(pid ${pid}) is stopped`));
+      expect(ps.over()).toBe(false);
+      for (const socket of crowd) socket.destroy();
+      process.kill(pid, "SIGCONT");
+      expect((await ps.ran).code).toBe(0);
+      expect((await call).ok).toBe(true);
+    } finally {
+      for (const socket of crowd) socket.destroy();
+    }
   });
 });

@@ -72,7 +72,8 @@ export async function start_server(services: Services): Promise<FastifyInstance>
   await add_openapi(app);
   for (const name of Object.keys(OPERATIONS) as OperationName[]) add_route(app, services, name, HANDLERS);
   await rm(services.socket, { force: true });
-  await app.listen({ path: services.socket });
+  // As many as may be served may come at once; the kernel has a limit of its own (net.core.somaxconn).
+  await app.listen({ path: services.socket, backlog: LIMITS.connections });
   app.server.on("error", (error) =>
     services.log.warn({ error: trouble(error) }, "a connection could not be accepted; whoever made it tries again"),
   );
