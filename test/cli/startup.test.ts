@@ -7,6 +7,12 @@ import { OPERATIONS } from "../../src/contract/operations.ts";
 
 const COMMAND = fileURLToPath(new URL("../../dist/supervisor.js", import.meta.url));
 
+/** Options, suggestions, tables, sizes and times. */
+const FOR_WORDS = [
+  ...["@colors/colors", "ansi-regex", "cli-table3", "commander", "emoji-regex", "is-fullwidth-code-point", "leven"],
+  ...["parse-ms", "pretty-bytes", "pretty-ms", "string-width", "strip-ansi"],
+];
+
 /** Every module that is loaded before a command runs, by its file or its name. */
 async function loaded_at_start(path: string, seen = new Set<string>()): Promise<Set<string>> {
   if (seen.has(path)) return seen;
@@ -19,10 +25,19 @@ async function loaded_at_start(path: string, seen = new Set<string>()): Promise<
   return seen;
 }
 
-test("a command loads no package at its start, the schemas' zod least of all", async () => {
+/** The packages whose modules are in these files, by the comments that esbuild puts before them. */
+async function packages_in(files: Set<string>): Promise<string[]> {
+  const paths = [...files].filter((name) => name.startsWith("/"));
+  const texts = await Promise.all(paths.map((path) => readFile(path, "utf8")));
+  const named = texts.join("\n").matchAll(/^ *\/\/ (?:\.\.\/)*node_modules\/((?:@[^/]+\/)?[^/]+)\//gm);
+  return [...new Set([...named].map(([, name]) => name as string))].sort();
+}
+
+test("a command loads the packages for its words alone at its start, the schemas' zod least of all", async () => {
   const loaded = await loaded_at_start(COMMAND);
   expect(loaded).toContain("node:http");
   expect([...loaded].filter((name) => !name.startsWith("/") && !name.startsWith("node:"))).toEqual([]);
+  expect(await packages_in(loaded)).toEqual(FOR_WORDS);
 });
 
 test("what is built into the command is what the table of operations says", async () => {
