@@ -11,6 +11,7 @@ import { Ledger } from "./ledger.ts";
 import { has_ended, is_taken, look_up } from "./look-up.ts";
 import type { RegistryStore } from "./store.ts";
 import { load_task, make_task, type Task } from "./task.ts";
+import { Unwritten } from "./unwritten.ts";
 
 /** How long reports are gathered before the registry is written, in ms: a write takes 5 to 20, and a person looks no oftener. */
 const NOTES_MS = 250;
@@ -21,6 +22,7 @@ const WARNINGS_KEPT = 100;
 export class Registry {
   /** What counts on when its records are gone. */
   readonly ledger: Ledger;
+  private readonly unwritten = new Unwritten();
   private readonly noted = new Map<RegistryStore, NodeJS.Timeout>();
   readonly tasks = new Map<string, Task>();
   /** Tasks whose registry was left alone, with the reason. Nothing of theirs may be written. */
@@ -192,6 +194,7 @@ export class Registry {
   async remove(task: Task, agent: AgentRecord): Promise<void> {
     task.agents.delete(agent.id);
     task.store.data.agents = task.store.data.agents.filter((one) => one !== agent);
+    task.store.withdraw();
     await task.store.flush();
   }
 
@@ -223,12 +226,14 @@ export class Registry {
 
   /** Forgets a task whose files are being removed. */
   forget_task(task: Task): void {
+    task.store.close();
     this.tasks.delete(task.task_id);
   }
 
   /** From now on every change is refused (`daemon_stopping`): the workspace is about to be another daemon's. */
   freeze(): void {
     this.frozen = true;
+    for (const { store } of this.tasks.values()) store.close();
   }
 
   /** Changes an agent. Durable when it resolves; when it rejects, the agent is as it was. Status changes go through `advance`. */
@@ -250,10 +255,11 @@ export class Registry {
     );
   }
 
-  /** Writes what was only noted, and waits for agents that are leaving. For the end of the daemon. */
+  /** Writes what was only noted or may not be as it should, and waits for agents that are leaving. For the end of the daemon. */
   async settle(): Promise<void> {
     await Promise.all(this.departures);
-    await Promise.all([...this.noted.keys()].map((store) => this.write_notes(store)));
+    const unsure = [...this.tasks.values()].map(({ store }) => store).filter((store) => store.is_unsure);
+    await Promise.all([...new Set([...this.noted.keys(), ...unsure])].map((store) => this.write_notes(store)));
   }
 
   private async write_notes(store: RegistryStore): Promise<void> {
@@ -279,14 +285,13 @@ export class Registry {
     if (this.frozen)
       throw new SupervisorError("daemon_stopping", "the supervisor is leaving; nothing is recorded any more");
     const { store } = this.task_of(agent);
-    const before = Object.fromEntries(Object.keys(change).map((key) => [key, agent[key]]));
-    Object.assign(agent, change, { last_update: new Date().toISOString() });
+    const made = this.unwritten.make(agent, { ...change, last_update: new Date().toISOString() });
     try {
       await store.flush();
+      this.unwritten.is_written(made);
     } catch (error) {
-      // What is not on disk must not be believed; what another change has set meanwhile stays.
-      for (const [key, value] of Object.entries(before))
-        if (agent[key] === change[key as keyof AgentRecord]) agent[key] = value;
+      this.unwritten.take_back(made);
+      store.withdraw();
       if (error instanceof SupervisorError) throw error;
       throw new SupervisorError("registry_unwritable", `${store.path} could not be written: ${trouble(error)}`, {
         cause: error,

@@ -1,161 +1,14 @@
-/**
- * One registry file: read whole, written whole and durably. The only module that knows lowdb. The daemon is the only writer; a
- * file that somebody broke or edited is set aside, never overwritten.
- *
- * At every moment of a write a good copy is under one of the two names: the new version is written beside and synced, the version before gets
- * the name `.bak` as well, and then the new one takes its place by a rename.
- */
-import { link, lstat, readdir, rename, rm } from "node:fs/promises";
-import { basename, dirname } from "node:path";
-import { type Adapter, Low } from "lowdb";
+/** One registry file: read whole, written whole, a write at a time. The only module that knows lowdb, with its adapter. */
+import { Low } from "lowdb";
 import type { RegistryFile } from "../../contract/agent.ts";
-import { is_errno, SupervisorError } from "../../contract/errors.ts";
-import { in_directory, replace_in_place } from "../../drivers/in-place.ts";
 import { no_answer, PATIENCE_MS, within } from "../patience.ts";
-import { type FileMark, read_registry } from "./reading.ts";
-import { Serializer } from "./serialize.ts";
+import { DurableJson, sweep_temporaries, type Warn } from "./durable-json.ts";
 
 /** How long a change waits at least behind a write that is overdue: it may just be coming back. In ms. */
 const LEAST_MS = 1_000;
 
-const last_good = (path: string) => `${path}.bak`;
-
-/** Told of everything a person should know, in one line. */
-export type Warn = (text: string) => void;
-
-/** Durable, and never through a link; the version before is kept beside it. */
-class DurableJson implements Adapter<RegistryFile> {
-  /** The file as we read or wrote it last; null when there was none that could be used. */
-  private known: { mark: FileMark; content: Buffer } | null = null;
-  /** What a write had that failed: it is in the file's place all the same when only the directory could not be synced. */
-  private unsure: Buffer | null = null;
-  /** What somebody else wrote and is kept aside: it stays in the file's place until a write succeeds. */
-  private edited: FileMark | null = null;
-  private readonly serializer = new Serializer();
-
-  constructor(
-    private readonly path: string,
-    private readonly warn: Warn,
-  ) {}
-
-  /** The registry, or null when it is missing or broken (then it was set aside). Rejects when it must be left alone. */
-  async read(): Promise<RegistryFile | null> {
-    const reading = await read_registry(this.path);
-    switch (reading.kind) {
-      case "good":
-        this.known = { mark: reading.mark, content: Buffer.from(reading.text) };
-        return reading.data;
-      case "missing":
-        this.warn(`${this.path} is missing`);
-        return null;
-      case "broken":
-        this.warn(`${reading.reason}; it was set aside as ${await set_aside(this.path, "broken")}`);
-        return null;
-      case "off_limits":
-        throw new SupervisorError("registry_unreadable", reading.reason);
-    }
-  }
-
-  /** The last good copy, or null. A broken one is set aside as well: the next write makes a new one in its place. */
-  async read_last_good(): Promise<RegistryFile | null> {
-    const path = last_good(this.path);
-    const reading = await read_registry(path);
-    if (reading.kind === "good") return reading.data;
-    if (reading.kind === "off_limits") throw new SupervisorError("registry_unreadable", reading.reason);
-    if (reading.kind === "broken")
-      this.warn(`${reading.reason}; it was set aside as ${await set_aside(path, "broken")}`);
-    return null;
-  }
-
-  async write(data: RegistryFile): Promise<void> {
-    const content = this.serializer.serialize(data);
-    const keep = (await this.is_as_we_left_it()) ? basename(last_good(this.path)) : undefined;
-    this.unsure = content;
-    const written = await replace_in_place(this.path, content, keep);
-    this.known = { mark: mark_of(written), content };
-    this.unsure = null;
-    this.edited = null;
-  }
-
-  /** Looks before each write. What somebody else put there is kept aside, with a warning; true when there is nothing of the kind. */
-  private async is_as_we_left_it(): Promise<boolean> {
-    const { known } = this;
-    const found = await look_at(this.path).catch((error) => {
-      if (is_errno(error, "ENOENT")) return null;
-      throw error;
-    });
-    if (!found) {
-      if (known) this.warn(`${this.path} was removed while the supervisor runs; it is written again`);
-      return false;
-    }
-    const mark = mark_of(found);
-    if (is_same(mark, known?.mark)) return true;
-    if (is_same(mark, this.edited)) return false;
-    const reading = await read_registry(this.path);
-    const found_again = reading.kind === "good" ? Buffer.from(reading.text) : null;
-    const ours = [known?.content, this.unsure].find((one) => one && found_again?.equals(one));
-    // Touched, put back as it was, or our own: nothing would be lost. Noted, because the write that follows may fail as well.
-    if (ours) {
-      this.known = { mark, content: ours };
-      return true;
-    }
-    const aside = await set_aside(this.path, "edited");
-    this.warn(
-      `${this.path} was changed by somebody else while the supervisor runs; the change is kept as ${aside} and not taken over (stop the supervisor before you edit)`,
-    );
-    this.edited = mark;
-    return false;
-  }
-}
-
-function mark_of(facts: { ino: bigint; mtimeNs: bigint; size: bigint }): FileMark {
-  return { ino: facts.ino, mtime: facts.mtimeNs, size: facts.size };
-}
-
-const is_same = (one: FileMark, other: FileMark | null | undefined) =>
-  one.ino === other?.ino && one.mtime === other.mtime && one.size === other.size;
-
-/** A file's facts, without following a link. */
-function look_at(path: string) {
-  return in_directory(dirname(path), (at) => lstat(at(basename(path)), { bigint: true }));
-}
-
-/**
- * Keeps a file under a name of its own, which is returned; nothing that was set aside before is lost. A broken one leaves its old name;
- * an edited one keeps it until the next version takes its place, so that there is no moment without a registry.
- */
-function set_aside(path: string, why: "broken" | "edited"): Promise<string> {
-  const name = basename(path);
-  const stem = `${name}.${why}-${new Date().toISOString().replaceAll(":", "")}`;
-  return in_directory(dirname(path), async (at) => {
-    for (let count = 0; ; count++) {
-      const aside = count === 0 ? stem : `${stem}-${count}`;
-      try {
-        await link(at(name), at(aside));
-        if (why === "broken") await rm(at(name));
-        return aside;
-      } catch (error) {
-        if (is_errno(error, "EEXIST")) continue;
-        // File systems without hard links (FAT, some network mounts), and a directory: link(2).
-        if (!is_errno(error, "EPERM", "ENOTSUP", "EOPNOTSUPP", "ENOSYS", "EMLINK")) throw error;
-      }
-      await rename(at(name), at(`${aside}-moved`));
-      return `${aside}-moved`;
-    }
-  });
-}
-
-/** Removes what a daemon that was killed in the middle of a write left beside the registry. Only under the workspace's lock. */
-function sweep_temporaries(path: string): Promise<void> {
-  const name = basename(path);
-  return in_directory(dirname(path), async (at) => {
-    for (const one of await readdir(at("."))) {
-      // The numbers are of write-file-atomic, which wrote registries once.
-      const ours = one.startsWith(`${name}.`) && /^(new|bak\.new|\d+)$/.test(one.slice(name.length + 1));
-      if (ours) await rm(at(one), { force: true });
-    }
-  });
-}
+/** When a write that failed, and may be in the file's place all the same, is made again, in ms. */
+const AGAIN_MS = 1_000;
 
 /** Where a registry's data came from. */
 export type Source = "file" | "last_good" | "nothing";
@@ -166,12 +19,13 @@ export class RegistryStore {
   private next: Promise<void> | null = null;
   /** When the write under way began, by the monotonic clock, or null. */
   private began: number | null = null;
+  private again: NodeJS.Timeout | undefined;
   /** Told how long each write took, in ms. */
   on_write: (ms: number, ok: boolean) => void = () => {};
 
   private constructor(
     readonly path: string,
-    adapter: DurableJson,
+    private readonly adapter: DurableJson,
     defaults: RegistryFile,
   ) {
     this.db = new Low(adapter, defaults);
@@ -207,7 +61,7 @@ export class RegistryStore {
 
   /**
    * Resolves when all that was changed before the call is on disk. Calls made while a write runs share the next one. A file system that does
-   * not answer has one write of ours under way, however many wait; they are told `timeout`, and what they changed is written when it does.
+   * not answer has one write of ours under way, however many wait; they are told `timeout`. Who then changes the data back calls `withdraw`.
    */
   flush(): Promise<void> {
     if (this.next === null) {
@@ -229,6 +83,7 @@ export class RegistryStore {
           )
           .finally(() => {
             this.began = null;
+            if (this.adapter.is_unsure && !this.adapter.is_closed) this.write_again();
           });
         await this.flushing;
       };
@@ -237,8 +92,34 @@ export class RegistryStore {
     const overdue = this.began === null ? 0 : performance.now() - this.began;
     return within(
       this.next,
-      () => no_answer(this.path, "the change is written when it does"),
+      () => no_answer(this.path, "nothing is recorded until it does"),
       Math.max(LEAST_MS, PATIENCE_MS - overdue),
     );
+  }
+
+  /** Some of the data were changed back: a write under way must not leave on the disk what its caller is told had failed. */
+  withdraw(): void {
+    this.adapter.withdraw();
+  }
+
+  /** True when the file may hold what was told to have failed. */
+  get is_unsure(): boolean {
+    return this.adapter.is_unsure;
+  }
+
+  /** Nothing is written any more: the file is another daemon's from now on, or goes. */
+  close(): void {
+    this.adapter.close();
+    clearTimeout(this.again);
+  }
+
+  /** Until a write succeeds: nobody else may change anything for hours, and whoever loads the file meanwhile would believe it. */
+  private write_again(): void {
+    clearTimeout(this.again);
+    this.again = setTimeout(() => {
+      // A failure is told by `on_write`, and leads here again.
+      this.flush().catch(() => undefined);
+    }, AGAIN_MS);
+    this.again.unref();
   }
 }

@@ -1,23 +1,11 @@
-import {
-  link,
-  mkdir,
-  mkdtemp,
-  open,
-  readdir,
-  readFile,
-  readlink,
-  rename,
-  rm,
-  symlink,
-  utimes,
-  writeFile,
-} from "node:fs/promises";
+import { link, mkdir, mkdtemp, readdir, readFile, rename, rm, symlink, utimes, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { basename, join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import type { AgentRecord } from "../../../src/contract/agent.ts";
 import { Registry } from "../../../src/daemon/registry/registry.ts";
 import type { Task } from "../../../src/daemon/registry/task.ts";
+import { before_sync, failing_sync_of } from "../../support/sync-of.ts";
 
 const TASK = "TASK-20251029-225319-45548b6a";
 let workspace: string;
@@ -49,19 +37,6 @@ beforeEach(async () => {
 afterEach(() => rm(workspace, { recursive: true }));
 
 const named = async (part: string) => (await readdir(join(workspace, TASK))).filter((name) => name.includes(part));
-
-/** fsync(2) of this file or directory fails from now on. */
-async function failing_sync_of(path: string) {
-  const handle = await open(workspace);
-  const prototype = Object.getPrototypeOf(handle);
-  await handle.close();
-  const { sync } = prototype;
-  return vi.spyOn(prototype, "sync").mockImplementation(async function (this: unknown) {
-    if ((await readlink(`/proc/self/fd/${(this as { fd: number }).fd}`)) === path)
-      throw Object.assign(new Error("EIO: i/o error, fsync"), { code: "EIO" });
-    return sync.call(this);
-  });
-}
 
 async function load(): Promise<Registry> {
   const registry = new Registry(workspace);
@@ -376,13 +351,8 @@ test("an agent that a crash left in both files leaves the registry only when the
   const [agent] = [...task.agents.values()] as [AgentRecord];
   await task.journal.append([agent]);
   const order: string[] = [];
-  const handle = await open(workspace);
-  const prototype = Object.getPrototypeOf(handle);
-  await handle.close();
-  const { sync } = prototype;
-  const spy = vi.spyOn(prototype, "sync").mockImplementation(async function (this: unknown) {
-    order.push(await readlink(`/proc/self/fd/${(this as { fd: number }).fd}`));
-    return sync.call(this);
+  const spy = await before_sync((synced) => {
+    order.push(synced);
   });
   try {
     const again = await load();
