@@ -91,8 +91,8 @@ export async function read_in_place(path: string): Promise<string> {
 /**
  * Replaces a file's content durably and all at once, mode 0600: written beside, synced, renamed, and the directory synced. A link in its place is
  * replaced, never followed. `keep` is a name beside it under which the content before stays. The new content is on the disk before either name
- * changes, so that a disk that is full changes nothing. `before` is called when it is there and no name has changed yet; what it throws ends the
- * matter. Gives the new file's facts.
+ * changes, so that a disk that is full changes nothing. `before` is called just before the new one takes the file's place; what it throws ends
+ * the matter. Gives the new file's facts.
  */
 export function replace_in_place(
   path: string,
@@ -103,8 +103,8 @@ export function replace_in_place(
   const name = basename(path);
   return in_directory(dirname(path), async (at, directory) => {
     const written = await write_beside(at, name, content, async () => {
-      before();
       if (keep) await keep_beside(at, name, keep);
+      before();
     });
     await directory.sync();
     return written;
