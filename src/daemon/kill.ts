@@ -3,6 +3,7 @@ import { type AgentRecord, is_foreign } from "../contract/agent.ts";
 import { message_of, SupervisorError } from "../contract/errors.ts";
 import type { CleanupPolicy, Receipt } from "../contract/receipt.ts";
 import { is_ended } from "../contract/status.ts";
+import { all_of } from "./all-of.ts";
 import { end_agent } from "./ending/end.ts";
 import type { Services } from "./services.ts";
 import { descendants_of } from "./tree.ts";
@@ -56,7 +57,7 @@ export async function kill_tree(
 ): Promise<{ receipt: Receipt; descendants: Receipt[] }> {
   const family = family_of(services, agent);
   return while_doomed(services, [agent.id, ...family.ids], async () => {
-    const [receipt, descendants] = await Promise.all([
+    const [receipt, descendants] = await all_of([
       kill_agent(services, agent, options),
       kill_each(services, family.living, options),
     ]);

@@ -2,10 +2,10 @@
 import { constants } from "node:fs";
 import { open_in_place, remove_in_place } from "../../drivers/in-place.ts";
 import { crash_point } from "../../faults/crash-point.ts";
+import { all_of } from "../all-of.ts";
 import { deploy_log } from "../deploy-log.ts";
 import { mcp_config } from "../mcp-config.ts";
 import { no_answer, TASK_FILES, within } from "../patience.ts";
-import { all_of } from "./all-of.ts";
 import type { Deploying } from "./deploying.ts";
 
 /** Durable when it resolves. */

@@ -9,6 +9,7 @@ import { NEVER_RAN } from "../../contract/never-ran.ts";
 import { exit_record_path, parts_record_path } from "../../contract/paths.ts";
 import { is_out_of_place, remove_some_in_place } from "../../drivers/in-place.ts";
 import { crash_point } from "../../faults/crash-point.ts";
+import { all_of } from "../all-of.ts";
 import { read_exit_record } from "../exit-record.ts";
 import { track_segments } from "../segments.ts";
 import type { Services } from "../services.ts";
@@ -56,7 +57,8 @@ export async function close_agent(
   if (!is_foreign(agent) && !never_admitted(agent)) {
     crash_point("end.report_recorded");
     const { notes } = ending.closed;
-    await Promise.all([
+    // When one fails the other is waited for: the attempt is over, and told so, when nothing of it is under way.
+    await all_of([
       release(services, agent, services.hosts.get(agent.id)).then(() => crash_point("end.host_left")),
       end_session(services, agent, notes).then((killed) => {
         ending.session_killed = killed;

@@ -8,6 +8,7 @@ import { message_of } from "../../contract/errors.ts";
 import type { CleanupPolicy, EndStep, Receipt } from "../../contract/receipt.ts";
 import { agent_status, type EndCause, final_status, is_ended } from "../../contract/status.ts";
 import { crash_point } from "../../faults/crash-point.ts";
+import { all_of } from "../all-of.ts";
 import { leave_when_many } from "../retention/leave.ts";
 import type { Services } from "../services.ts";
 import { keep_receipt } from "./archived-receipt.ts";
@@ -112,7 +113,7 @@ async function run_end(services: Services, agent: AgentRecord, request: EndReque
     crash_point("end.set_aside");
     // A look changes nothing, so that it need not wait for its own record; the removal waits for both.
     const [verdicts] = await timed("verify", () =>
-      Promise.all([verify_files(services.verifier, agent, ending), record("verify", "verifying")]),
+      all_of([verify_files(services.verifier, agent, ending), record("verify", "verifying")]),
     );
     crash_point("end.verified");
     await record("remove", "removing");

@@ -52,8 +52,12 @@ export async function remove_leftovers(services: Services, agent: AgentRecord): 
 /** True when the session is known to be gone. When tmux does not answer it is ended later, and the receipt says so. */
 export async function end_session(services: Services, agent: AgentRecord, notes: string[]): Promise<boolean> {
   await services.panes.settled(agent.id);
-  if (await services.panes.end(agent.tmux_session as string)) return true;
-  notes.push(`tmux did not answer; the session ${agent.tmux_session} is ended when it does`);
+  const killed = await services.panes.end(agent.tmux_session as string);
+  // What an attempt before this one said is not true any more, or is said again.
+  const note = `tmux did not answer; the session ${agent.tmux_session} is ended when it does`;
+  if (notes.includes(note)) notes.splice(notes.indexOf(note), 1);
+  if (killed) return true;
+  notes.push(note);
   end_session_later(services, agent);
   return false;
 }
