@@ -148,9 +148,11 @@ export class Verifier {
   ): Promise<Answer | null> {
     const paths = [...files.keys()];
     const { expected } = this;
+    // First, because the start of lsof holds this thread for some ms, in which the other one looks.
+    const looking = this.name_candidates(files, canary);
     const early = expected && this.can_look(files) ? this.sign(paths, canary, [...family, ...expected], []) : null;
     early?.catch(() => undefined /* told to who waits for it, if it is not asked again */);
-    const look = await this.name_candidates(files, canary);
+    const look = await looking;
     this.expected = expected_after(look, files, canary);
     if (!look.ok && look.restless) return last ? look : null;
     if (!look.ok) return this.timed("everything", () => lsof(paths, canary));
