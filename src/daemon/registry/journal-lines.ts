@@ -35,8 +35,8 @@ export function entry_of(agent: AgentRecord, offset: number, length: number): En
     parent: shared(parent),
     status: shared(status),
     result,
-    bytes_logged,
-    bytes_freed,
+    bytes_logged: small(bytes_logged),
+    bytes_freed: small(bytes_freed),
     ended_ms: time_of(ended_at ?? receipt?.ended_at),
     offset,
     length,
@@ -44,6 +44,9 @@ export function entry_of(agent: AgentRecord, offset: number, length: number): En
     kept: (cleanup?.files_kept.length ?? 0) > 0 || (cleanup?.files_failed.length ?? 0) > 0,
   };
 }
+
+/** The same number. One that was computed from a file's size is kept by V8 in a box of 16 bytes, although it is whole and small; the result of `|` is not. */
+const small = (value: number): number => (value === (value | 0) ? value | 0 : value);
 
 /** How many different texts are shared; then it begins anew. */
 const SHARED = 1_000;
