@@ -1,13 +1,14 @@
 // Our own: a supervisor on a temporary workspace, spoken to over its socket.
 import { spawn } from "node:child_process";
 import { existsSync } from "node:fs";
-import { writeFile } from "node:fs/promises";
+import { rm, writeFile } from "node:fs/promises";
 import { Agent, request } from "node:http";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { setTimeout as delay } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { PROMPT } from "../lib/agents.mjs";
+import { heap_bytes } from "../lib/heap-objects.mjs";
 import { in_lanes } from "../lib/lanes.mjs";
 import { processes_of } from "../lib/proc.mjs";
 import { DEADLINE_MS, in_time, on_clean_up, run_file, temporary_directory } from "../lib/undo.mjs";
@@ -15,8 +16,8 @@ import { DEADLINE_MS, in_time, on_clean_up, run_file, temporary_directory } from
 export const SUPERVISOR = fileURLToPath(new URL("../../dist/supervisor.js", import.meta.url));
 const PROBE = fileURLToPath(new URL("../lib/heap-probe.cjs", import.meta.url));
 
-/** With one task. Its sockets lie in the same directory. With a `probe` it can be told to collect its garbage. */
-export async function start_supervisor({ probe = false } = {}) {
+/** With one task. Its sockets lie in the same directory. With a `probe` it can be told to collect its garbage. `retention`: as in its config file. */
+export async function start_supervisor({ probe = false, retention = {} } = {}) {
   const root = temporary_directory("sv-bench-");
   const env = { PATH: process.env.PATH, HOME: root, LANG: "C.UTF-8", XDG_RUNTIME_DIR: root };
   // So that the two ways of containment, and of verification, can be compared.
@@ -25,7 +26,7 @@ export async function start_supervisor({ probe = false } = {}) {
   const workspace = join(root, "ws");
   // The limits are for fleets that may spiral; these are as many as the benchmark asks for.
   const limits = { max_agents: 10_000, max_concurrent: 10_000 };
-  await writeFile(join(root, "supervisor.config.json"), JSON.stringify({ limits }));
+  await writeFile(join(root, "supervisor.config.json"), JSON.stringify({ limits, retention }));
   let child = null;
   let ended = null;
   let call = null;
@@ -120,10 +121,14 @@ export async function start_supervisor({ probe = false } = {}) {
       return spare;
     },
     /** Collects the supervisor's garbage. Answers its memory then, in bytes: `{live, heap_total, rss}`. */
-    async collect() {
-      const answer = new Promise((resolve) => child.once("message", resolve));
-      child.send({ collect: true });
-      return in_time(answer, () => "the supervisor to collect its garbage");
+    collect: () => ask_probe(child, {}),
+    /** The same, and what lives by a snapshot of its heap: `{objects, code}`. */
+    async collect_and_count() {
+      const path = join(root, "supervisor.heapsnapshot");
+      const memory = await ask_probe(child, { snapshot: path });
+      const bytes = await heap_bytes(path);
+      await rm(path);
+      return { ...memory, ...bytes };
     },
     /** Kills the supervisor; its agents live on. Resolves when it is gone. */
     async crash() {
@@ -135,6 +140,12 @@ export async function start_supervisor({ probe = false } = {}) {
     stop,
   };
   return system;
+}
+
+function ask_probe(child, question) {
+  const answer = new Promise((resolve) => child.once("message", resolve));
+  child.send(question);
+  return in_time(answer, () => "the supervisor to collect its garbage");
 }
 
 /** Kills at once before a stop. */
