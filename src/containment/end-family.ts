@@ -6,6 +6,7 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { deferred } from "../contract/deferred.ts";
 import { ignore_abort, is_errno } from "../contract/errors.ts";
+import { monotonic_ms } from "../contract/monotonic.ts";
 import type { NamedProcess, SentSignal } from "../contract/receipt.ts";
 import { freeze_group, group_members, is_populated, kill_group, watch_group } from "../drivers/cgroup.ts";
 import { is_alive, type ProcessFacts, read_process } from "../drivers/procfs.ts";
@@ -48,7 +49,7 @@ const key = (one: { pid: number; start_time: number }) => `${one.pid}:${one.star
 
 /** Ends the family. Never throws for a process that went away or may not be signalled: those are found, or not, by looking. */
 export async function end_family(spec: FamilySpec, options: EndFamilyOptions): Promise<EndFamilyResult> {
-  const began = performance.now();
+  const began = monotonic_ms();
   const seen = new Map<string, NamedProcess>();
   const signals: SentSignal[] = [];
   const asked = new Set<string>();
@@ -89,7 +90,7 @@ export async function end_family(spec: FamilySpec, options: EndFamilyOptions): P
     let members = await look();
     const grace_ends = began + options.grace_ms;
     let pause = FIRST_LOOK_MS;
-    while (members.length > 0 && performance.now() < grace_ends && !options.hurry?.aborted) {
+    while (members.length > 0 && monotonic_ms() < grace_ends && !options.hurry?.aborted) {
       // What appears after the first signal is mostly what a handler runs in order to end well: it is asked only when nobody
       // who was asked is left.
       const working = members.some((one) => asked.has(key(one)));
@@ -98,20 +99,20 @@ export async function end_family(spec: FamilySpec, options: EndFamilyOptions): P
       // A stopped process (Ctrl-Z, SIGSTOP) would not see the signal before it is continued.
       for (const one of members) if (one.state === "T" || one.state === "t") await tell(one, "SIGCONT");
       for (const one of fresh) asked.add(key(one));
-      await rest(Math.min(pause, Math.max(0, grace_ends - performance.now())), options.hurry);
+      await rest(Math.min(pause, Math.max(0, grace_ends - monotonic_ms())), options.hurry);
       pause = Math.min(pause * 2, LAST_LOOK_MS);
       // A look at everybody costs 2 ms and more, and asks nobody as long as one who was asked works: at first only those are looked at.
       const known = pause < LAST_LOOK_MS ? await possible(() => still_there(members)) : [];
       members = known.some((one) => asked.has(key(one))) ? known : await look();
     }
-    const stopped = performance.now();
+    const stopped = monotonic_ms();
 
     // KILL again on every look: a fork may have slipped between the look and the signal.
     const kill_ends = stopped + KILL_DEADLINE_MS;
     const killed = new Set<string>();
     const unseen = () => possible(() => groups.some((dir) => is_populated(dir) && !holds_strangers(spec, dir)));
     pause = FIRST_LOOK_MS;
-    while ((members.length > 0 || (await unseen())) && performance.now() < kill_ends) {
+    while ((members.length > 0 || (await unseen())) && monotonic_ms() < kill_ends) {
       const fresh = members.filter((one) => !killed.has(key(one)));
       await send(fresh, "SIGKILL");
       for (const one of fresh) killed.add(key(one));
@@ -127,7 +128,7 @@ export async function end_family(spec: FamilySpec, options: EndFamilyOptions): P
       survivors: members.map(named),
       notes: members.length === 0 ? await possible(() => groups.flatMap((dir) => why_not_empty(spec, dir))) : [],
       stop_ms: stopped - began,
-      empty_ms: performance.now() - stopped,
+      empty_ms: monotonic_ms() - stopped,
     };
   } finally {
     for (const watcher of watchers) watcher.close();

@@ -17,7 +17,7 @@ import type { ReadyHost, Services } from "./services.ts";
 
 /**
  * The host beside this file's bundle. What Node is told when it runs one is in host-flags.json: its program is compiled ahead with the same flags (scripts/build.mjs), and
- * V8 takes it with no others. Without `--no-flush-bytecode` V8 forgets functions that were not used for some collections: those of the end, in each host that idles.
+ * V8 takes it with no others. None of V8's own are among them: host/heap.ts says why.
  */
 export const HOST_PROGRAM = fileURLToPath(new URL("../agent-host.cjs", import.meta.url));
 

@@ -42,6 +42,8 @@ export function parse_hierarchies(mountinfo: string, cgroup: string): Hierarchy[
     }));
   const found: Hierarchy[] = [];
   for (const line of mountinfo.split("\n")) {
+    // Most lines are of other kinds, and a host, which reads this in each deploy, should make little garbage.
+    if (!line.includes(" - cgroup")) continue;
     const [before, after] = line.split(" - ");
     const fields = before?.split(" ") ?? [];
     const [type, , options] = after?.split(" ") ?? [];

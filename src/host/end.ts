@@ -1,6 +1,7 @@
 /** The host's half of an end: stop, empty, drain, close. Afterwards the exit record is on disk, and only then is anybody told. */
 import { end_family } from "../containment/end-family.ts";
 import { count_oom_kills, end_notes, remove_groups } from "../containment/groups.ts";
+import { monotonic_ms } from "../contract/monotonic.ts";
 import type { ClosedReport } from "../contract/receipt.ts";
 import type { EndCause } from "../contract/status.ts";
 import { when_possible } from "../drivers/when-possible.ts";
@@ -44,10 +45,10 @@ export async function end_agent(agent: Agent, options: EndOptions): Promise<Ende
   const oom_kills = await when_possible(() => count_oom_kills(agent.cgroups), patience);
   const populated = await when_possible(() => remove_groups(agent.cgroups), patience);
 
-  const draining = performance.now();
+  const draining = monotonic_ms();
   await Promise.all(outputs.map((one) => one.drain()));
   crash_point("host.drained");
-  const closing = performance.now();
+  const closing = monotonic_ms();
   await Promise.all(outputs.map((one) => one.close()));
   agent.dispose();
   crash_point("host.closed");
@@ -64,7 +65,7 @@ export async function end_agent(agent: Agent, options: EndOptions): Promise<Ende
       stop: ended.stop_ms,
       empty: ended.empty_ms,
       drain: closing - draining,
-      close: performance.now() - closing,
+      close: monotonic_ms() - closing,
     },
     notes: [
       ...agent.notes,

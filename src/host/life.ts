@@ -3,6 +3,7 @@ import { deferred } from "../contract/deferred.ts";
 import { why_not_started } from "../contract/errors.ts";
 import type { HostFacts, HostPhase, LaunchSpec } from "../contract/host-protocol.ts";
 import type { Kept } from "../contract/kept.ts";
+import { monotonic_ms } from "../contract/monotonic.ts";
 import type { ClosedReport } from "../contract/receipt.ts";
 import type { EndCause } from "../contract/status.ts";
 import { crash_point } from "../faults/crash-point.ts";
@@ -104,7 +105,7 @@ export class Life {
   /** Begins the end, once; a later, shorter grace cuts the first one short. */
   end(cause: EndCause, grace_ms: number, signal: NodeJS.Signals): void {
     const { agent } = this;
-    const deadline = performance.now() + grace_ms;
+    const deadline = monotonic_ms() + grace_ms;
     if (!agent) {
       // An agent that is just being started is ended as soon as it is there.
       if (this.phase === "launching") void this.starting.then(() => this.end(cause, grace_ms, signal));

@@ -5,8 +5,10 @@
  */
 import { closeSync, openSync, readSync, write as write_fd } from "node:fs";
 import type { Readable } from "node:stream";
+import { monotonic_ms } from "../contract/monotonic.ts";
 import type { StreamAccount } from "../contract/receipt.ts";
 import { Bursts } from "./bursts.ts";
+import { printed } from "./heap.ts";
 import type { LogFile } from "./log-file.ts";
 
 /** After this long without a byte and without the marker, in ms, the stream may be held by flow control: `unblock` is called, again each time. */
@@ -37,7 +39,7 @@ export class Output {
   private held = Buffer.alloc(0);
   private marker: Buffer | null = null;
   private marker_seen: (() => void) | null = null;
-  private last_byte_at = performance.now();
+  private last_byte_at = monotonic_ms();
   private drained = false;
   readonly notes: string[] = [];
 
@@ -67,7 +69,7 @@ export class Output {
       this.marker_seen = resolve;
     });
     this.marker = marker;
-    this.last_byte_at = performance.now();
+    this.last_byte_at = monotonic_ms();
     this.write_marker(marker);
     await this.watch(seen);
     // What a survivor prints from here on has no log to go to; the receipt names the survivor.
@@ -112,7 +114,7 @@ export class Output {
   /** `written` is called when nobody needs the chunk's memory any more; perhaps never. */
   private take(chunk: Buffer, written?: () => void): void {
     if (this.drained) return;
-    this.last_byte_at = performance.now();
+    this.last_byte_at = monotonic_ms();
     if (!this.marker) {
       this.keep(chunk, written);
       return;
@@ -135,6 +137,7 @@ export class Output {
     if (chunk.length === 0) return;
     const { log, source, view } = this.options;
     this.bytes_read += chunk.length;
+    printed(this.bytes_read);
     if (!log.write(chunk, written)) source.pause();
     view(chunk);
   }
@@ -146,10 +149,10 @@ export class Output {
       const timer = setInterval(() => {
         const { log, name } = this.options;
         if (log.writableNeedDrain) {
-          this.last_byte_at = performance.now();
+          this.last_byte_at = monotonic_ms();
           return;
         }
-        const quiet = performance.now() - this.last_byte_at;
+        const quiet = monotonic_ms() - this.last_byte_at;
         if (quiet > GIVE_UP_MS) {
           this.notes.push(
             `${name}: the drain marker did not come back within ${GIVE_UP_MS} ms of silence; all that was read is in the log`,

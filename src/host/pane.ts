@@ -5,6 +5,7 @@
  */
 import { closeSync, constants, openSync, writeSync } from "node:fs";
 import { is_errno } from "../contract/errors.ts";
+import { monotonic_ms } from "../contract/monotonic.ts";
 import { ViewRing } from "./view-ring.ts";
 
 /** How much undrawn output is kept: several screens. Older output is in the log. */
@@ -64,7 +65,7 @@ export class Pane {
 
   private flush(): void {
     this.retry = null;
-    const now = performance.now();
+    const now = monotonic_ms();
     if (now >= this.frame.ends) this.frame = { ends: now + FRAME_MS, left: FRAME_BYTES };
     if (this.offer()) return;
     this.retry = setTimeout(() => this.flush(), FRAME_MS);

@@ -12,6 +12,7 @@ import { process_ref_of } from "../drivers/procfs.ts";
 import { crash_point } from "../faults/crash-point.ts";
 import { Control } from "./control.ts";
 import { require_descriptors } from "./descriptors.ts";
+import { settle_heap } from "./heap.ts";
 import { Life } from "./life.ts";
 import { answer, type Host } from "./requests.ts";
 import { Session } from "./session.ts";
@@ -38,6 +39,7 @@ export async function run_host(given: HostOptions): Promise<void> {
     process.on(signal, () => life.end("kill", life.agent?.grace_ms ?? 0, signal));
 
   await control.listen(options.socket);
+  settle_heap();
   crash_point("host.listening");
   try {
     ahead.open();

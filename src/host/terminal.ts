@@ -4,18 +4,20 @@
  * while the kernel still holds bytes.
  */
 import { spawn } from "node:child_process";
-import { closeSync, constants, openSync } from "node:fs";
-import { createRequire } from "node:module";
+import { closeSync, constants, existsSync, openSync } from "node:fs";
 import { ReadStream } from "node:tty";
 import { is_errno, NO_PTY, trouble } from "../contract/errors.ts";
 
-/** The part of node-pty that opens a pty and nothing more. Exported by it, but not in its typings; the version is pinned. */
+/** The part of node-pty that opens a pty and nothing more. Not in its typings; the version is pinned. */
 interface NativePty {
   open(cols: number, rows: number): { master: number; slave: number; pty: string };
   resize(fd: number, cols: number, rows: number): void;
 }
 
-const { native } = createRequire(import.meta.url)("node-pty") as { native: NativePty };
+/** Where node-pty has its compiled part: made when it was installed, or brought along (its lib/utils.js). */
+const NATIVE_PLACES = ["build/Release", `prebuilds/${process.platform}-${process.arch}`];
+
+const native = load_native();
 
 /** Bytes typed but not yet taken by the kernel before more is refused: the agent does not read. The kernel itself holds 4 KB. */
 const INPUT_LIMIT_BYTES = 64 * 1024;
@@ -45,6 +47,29 @@ export interface Terminal {
   resize(cols: number, rows: number): void;
   /** Lifts a stop by flow control (`C-s`), so that what is written can be read. */
   unblock(): Promise<void>;
+}
+
+/**
+ * The compiled part alone: around it, node-pty has classes and a worker's code that a host never runs, 0.2 MB in each. By its whole path, for which no
+ * package.json is read.
+ */
+function load_native(): NativePty {
+  const load = here();
+  for (const packages of load.resolve.paths("node-pty") ?? []) {
+    for (const place of NATIVE_PLACES) {
+      const path = `${packages}/node-pty/${place}/pty.node`;
+      if (existsSync(path)) return load(path);
+    }
+  }
+  throw new Error(
+    `node-pty has no compiled part: looked for ${NATIVE_PLACES.join(", ")} in it; run 'npm rebuild node-pty'`,
+  );
+}
+
+/** `require` as it is in the built host, one CommonJS file. As an ES module, in a test, this file has none. */
+function here(): NodeJS.Require {
+  if (typeof require === "function") return require;
+  return process.getBuiltinModule("node:module").createRequire(import.meta.url);
 }
 
 /** Opens a pty and sets it up. Rejects with the system's reason when there are no more ptys, or no stty. */

@@ -11,8 +11,7 @@ const program = compiled.replace(/v8$/, "cjs");
 /** Loads the program as agent-host.ts does, and says whether V8 took what was compiled ahead. */
 const LOOK = `const { readFileSync } = require("node:fs"); const { Script } = require("node:vm");
 const source = readFileSync(process.argv[1], "latin1");
-const wrapped = "(function(require,module,exports,__filename){" + source + "\\n})";
-console.log(!new Script(wrapped, { filename: process.argv[1], cachedData: readFileSync(process.argv[2]) }).cachedDataRejected);`;
+console.log(!new Script(source, { filename: process.argv[1], cachedData: readFileSync(process.argv[2]) }).cachedDataRejected);`;
 
 const is_taken = (flags: string[]) =>
   execFileSync(process.execPath, [...flags, "-e", LOOK, "--", DIST + program, DIST + compiled], { encoding: "utf8" });
