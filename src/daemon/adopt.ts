@@ -46,18 +46,27 @@ export async function take_up(services: Services, agent: AgentRecord, link: Host
   void rename(services, agent);
   // An end that is under way asked for this host, and goes on by itself.
   if (services.ends.has(agent.id)) return;
-  if (agent.ending) return begin_end(services, agent, agent.ending.cause, agent.ending.reason);
+  if (agent.ending) {
+    tell_adopted(services, agent, facts);
+    return begin_end(services, agent, agent.ending.cause, agent.ending.reason);
+  }
   if (facts.phase === "waiting") {
     if (await back_to_queue(services, agent, facts.host)) return;
     // The daemon died between the session and the launch: nothing of the agent has run, and nothing will, once it was told to stop.
     return begin_end(services, agent, "deploy_failed", "the supervisor was restarted before the agent was launched");
   }
   if (facts.phase === "launching") {
+    tell_adopted(services, agent, facts);
+    // As in a deploy: that it was started is told when that is on record.
+    services.events.hold(agent.id);
     const launching = see_launch(services, agent, link)
       .catch((error) =>
         services.log.warn({ agent_id: agent.id, error: message_of(error) }, "a launch was not seen through"),
       )
-      .finally(() => services.deploys.delete(agent.id));
+      .finally(() => {
+        services.events.let_go(agent.id);
+        services.deploys.delete(agent.id);
+      });
     services.deploys.set(agent.id, launching);
     return;
   }
@@ -66,7 +75,7 @@ export async function take_up(services: Services, agent: AgentRecord, link: Host
     crash_point("reconcile.launch_recorded");
   }
   // An end that the host has begun by itself is taken up when it reports.
-  if (facts.phase === "running") tell_adopted(services, agent);
+  tell_adopted(services, agent, facts);
 }
 
 /** A daemon that died while it launched the agent may have left its session under another name. */
@@ -153,15 +162,24 @@ async function see_launch(services: Services, agent: AgentRecord, link: HostLink
   }
   set_host_state(services, agent, "connected");
   await services.registry.advance(agent, { type: "launched" }, facts_to_remember(facts));
-  tell_adopted(services, agent);
 }
 
-function tell_adopted(services: Services, agent: AgentRecord): void {
-  services.events.emit({
-    type: "agent_adopted",
-    agent_id: agent.id,
-    message: "the supervisor took the agent up again; it runs on",
-  });
+/** What an agent does on, by its host's phase. Of one that never ran, or has ended already, nothing is taken up but its end. */
+const GOES_ON: Partial<Record<HostFacts["phase"], string>> = {
+  launching: "it is being launched",
+  running: "it runs on",
+  ending: "its end goes on",
+};
+
+/** Before anything that its host says of it is told. */
+function tell_adopted({ events }: Services, agent: AgentRecord, { phase }: HostFacts): void {
+  const goes_on = GOES_ON[phase];
+  if (goes_on)
+    events.emit({
+      type: "agent_adopted",
+      agent_id: agent.id,
+      message: `the supervisor took the agent up again; ${goes_on}`,
+    });
 }
 
 /** An agent from the queue that was not launched goes back there, when that can be told for certain. */

@@ -14,7 +14,7 @@ import { crash_point } from "../faults/crash-point.ts";
 import { back_to_queue, doubts_of, socket_of, take_up } from "./adopt.ts";
 import { read_exit_record } from "./exit-record.ts";
 import { HostLink } from "./host-link.ts";
-import { begin_end, forward_events, set_host_state } from "./hosts.ts";
+import { begin_end, forward_events, held_back, set_host_state } from "./hosts.ts";
 import type { Services } from "./services.ts";
 
 /** How long a host is given to answer, doubled with each try: a stopped host answers as soon as it is continued, as long as it is being
@@ -62,9 +62,11 @@ async function try_host(services: Services, agent: AgentRecord, answer_ms: numbe
   // Pids and sockets of another boot mean nothing in this one.
   if (host && host.boot_id !== boot_id()) return gone(services, agent, "the machine was restarted");
   const known_alive = host !== null && is_alive(host);
+  // That it was taken up is told before what it says.
+  const news = held_back(forward_events(services, agent.id));
   let link: HostLink;
   try {
-    link = await HostLink.connect(agent.id, socket_of(services, agent), forward_events(services, agent.id));
+    link = await HostLink.connect(agent.id, socket_of(services, agent), news.hear);
   } catch (error) {
     if (known_alive)
       return { state: "unreachable", reason: `pid ${host.pid} lives, but: ${message_of(error)}`, pause: true };
@@ -81,8 +83,10 @@ async function try_host(services: Services, agent: AgentRecord, answer_ms: numbe
     const doubts = doubts_of(services, agent, facts);
     if (doubts !== null) throw new Mistrust(doubts);
     await take_up(services, agent, link, facts);
+    news.let_go();
     return "settled";
   } catch (error) {
+    news.let_go();
     if (error instanceof SupervisorError && error.code === "protocol_mismatch") {
       set_host_state(services, agent, "protocol_mismatch", error.message);
       // It will speak no other version as long as it lives.

@@ -40,6 +40,22 @@ export function forward_events(services: Services, agent_id: string): (event: Ho
   };
 }
 
+/** A handler that keeps events to itself until `let_go`, and hands them on from then on. */
+export function held_back(forward: (event: HostEvent) => void) {
+  let held: HostEvent[] | null = [];
+  return {
+    hear(event: HostEvent): void {
+      if (held) held.push(event);
+      else forward(event);
+    },
+    let_go(): void {
+      const told = held ?? [];
+      held = null;
+      for (const event of told) forward(event);
+    },
+  };
+}
+
 /** What the registry keeps of a host's facts about its agent. Groups that were planned and not made are forgotten. */
 export function facts_to_remember({ process, cgroups }: HostFacts): Partial<AgentRecord> {
   return { process, cgroups, containment: cgroups.length > 0 ? "cgroup" : "cookie" };
