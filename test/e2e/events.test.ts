@@ -13,7 +13,7 @@ TestSupervisor.spare_hosts = "default";
 /** The life of an agent that was started and ended by itself. */
 const LIFE = ["agent_started", "agent_exited", "agent_ending", "agent_ended"];
 
-/** Follows the events, of which there must be one: the answer begins with it. `seen` grows until the daemon closes the stream. */
+/** Follows the events. `seen` grows until the daemon closes the stream. */
 async function follow(supervisor: TestSupervisor): Promise<{ seen: SupervisorEvent[]; closed: Promise<void> }> {
   const seen: SupervisorEvent[] = [];
   const stream = await supervisor.client.stream("events", { query: { follow: true } });

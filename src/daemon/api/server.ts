@@ -134,6 +134,9 @@ function add_route(app: FastifyInstance, services: Services, name: OperationName
         gone.signal,
       );
       if (!stream) return result;
+      // Who follows knows that it is connected before there is anything to tell. Not otherwise: what fails at its first byte is an error with a status.
+      const { follow } = request.query as { follow?: boolean };
+      if (follow) reply.raw.once("pipe", () => reply.raw.flushHeaders());
       return reply
         .type(content_type ?? "application/octet-stream")
         .send(Readable.from(result as Stream, { objectMode: false }));
