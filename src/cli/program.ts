@@ -45,7 +45,7 @@ export interface Invocation {
 export async function run_cli({ argv, env, cwd }: Invocation): Promise<number> {
   let exit_code = 0;
   const program = new Command("supervisor");
-  const options = () => program.opts<{ workspace?: string; json: boolean; stack: boolean }>();
+  const options = () => program.opts<{ workspace?: string; json?: boolean; stack?: boolean }>();
   const context: Context = {
     env,
     cwd,
@@ -56,7 +56,7 @@ export async function run_cli({ argv, env, cwd }: Invocation): Promise<number> {
       discover(context.workspace(), cwd, options().workspace ? undefined : env.SUPERVISOR_SOCKET, (text) =>
         process.stderr.write(`supervisor: ${text}\n`),
       ),
-    json: () => options().json,
+    json: () => options().json === true,
     exit_code: (code) => {
       exit_code = code;
     },
@@ -65,8 +65,8 @@ export async function run_cli({ argv, env, cwd }: Invocation): Promise<number> {
     .description("Supervises headless coding agents: lossless logs, proven ends, nothing else touched.")
     .version(VERSION, "-V, --version", "which version this is")
     .option("--workspace <dir>", "where tasks and agents live (default: SUPERVISOR_WORKSPACE or ./.agent-workspace)")
-    .option("--json", "one JSON document on stdout", false)
-    .option("--stack", "show where an error came from", false)
+    .option("--json", "one JSON document on stdout")
+    .option("--stack", "show where an error came from")
     .exitOverride();
   for (const add of COMMANDS) add(program, context);
   share_global_options(program);
@@ -144,7 +144,7 @@ function told_of(error: string, command: Command): string {
   return `${error.split("\n")[0]}; the agent's command belongs after '--': supervisor deploy [options] -- COMMAND ARG…`;
 }
 
-function report(error: unknown, command: Command, { json, stack }: { json: boolean; stack: boolean }): void {
+function report(error: unknown, command: Command, { json, stack }: { json?: boolean; stack?: boolean }): void {
   const code = error instanceof SupervisorError ? error.code : "internal";
   const told = not_installed(error) ?? message_of(error);
   const message = in_option_words(told, code, command);

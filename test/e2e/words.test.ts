@@ -123,6 +123,16 @@ describe("the command", () => {
     await supervisor.boot();
   });
 
+  test("has defaults in its help where there are values, and none of flags, which are off", async () => {
+    const commands = ["", "start", "deploy", "ps", "logs", "kill", "gc", "events", "metrics", "stop"];
+    const texts = await Promise.all(
+      commands.map(async (name) => (await supervisor.cli([...name.split(" ").filter(Boolean), "--help"])).stdout),
+    );
+    for (const text of texts) expect(text).toMatch(/^Usage: /);
+    expect(texts.join("").match(/.*default: (true|false).*/g)).toBeNull();
+    expect(texts.join("")).toContain('(default: "killed on request")');
+  });
+
   test("knows its version", async () => {
     expect(await supervisor.cli(["--version"])).toMatchObject({ code: 0, stdout: `${version}\n` });
   });

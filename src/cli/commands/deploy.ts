@@ -23,13 +23,13 @@ interface Options {
   cwd?: string;
   env: string[];
   envFile: string[];
-  cleanEnv: boolean;
-  interactive: boolean;
+  cleanEnv?: boolean;
+  interactive?: boolean;
   stdout?: "pty" | "pipe";
   grace?: number;
   cleanup?: "delete" | "archive" | "keep";
-  mcp: boolean;
-  wait: boolean;
+  mcp?: boolean;
+  wait?: boolean;
   priority?: number;
   queue: boolean;
   logMax?: number;
@@ -54,8 +54,8 @@ export function deploy_command(program: Command, context: Context): void {
     .option("--cwd <dir>", "where it runs (default: here)")
     .option("--env <NAME[=VALUE]>", "a variable for it; NAME alone passes the caller's on", collect, [])
     .option("--env-file <file>", "variables from a file of NAME=VALUE lines; may be given again", collect, [])
-    .option("--clean-env", "start from an empty environment instead of the caller's", false)
-    .option("--interactive", "a normal terminal instead of a byte-exact one", false)
+    .option("--clean-env", "start from an empty environment instead of the caller's")
+    .option("--interactive", "a normal terminal instead of a byte-exact one")
     .addOption(
       new Option(
         "--stdout <kind>",
@@ -79,10 +79,10 @@ export function deploy_command(program: Command, context: Context): void {
     .option("--memory-max <size>", "at most so much memory for all its processes, such as 2G", size)
     .option("--pids-max <count>", "at most so many processes and threads", whole_number)
     .option("--cpu-max <cores>", "at most so many cores' worth of CPU time, such as 1.5", decimal)
-    .option("--mcp", "make an MCP configuration that connects it to this supervisor (SUPERVISOR_MCP_CONFIG)", false)
+    .option("--mcp", "make an MCP configuration that connects it to this supervisor (SUPERVISOR_MCP_CONFIG)")
     .option("--priority <n>", "where it must wait for room: higher goes first", integer)
     .option("--no-queue", "be refused instead of waiting for room")
-    .option("--wait", "wait for its end, and exit with its exit code", false)
+    .option("--wait", "wait for its end, and exit with its exit code")
     .action(async (command: string[], options: Options) => {
       // Anybody may read a command line. What stood in this one (a value of --env, a prompt) is overwritten, because with --wait it would stand
       // there for as long as the agent runs.

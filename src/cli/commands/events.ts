@@ -8,8 +8,8 @@ export function events_command(program: Command, context: Context): void {
   program
     .command("events")
     .description("what happened, one JSON object a line")
-    .option("-f, --follow", "go on", false)
-    .action(async (options: { follow: boolean }) => {
+    .option("-f, --follow", "go on")
+    .action(async (options: { follow?: boolean }) => {
       const stream = await (await context.client()).stream("events", { query: { follow: options.follow } });
       await copy_out(stream, process.stdout.isTTY ? printable_json : null);
     });

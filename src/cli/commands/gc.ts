@@ -9,8 +9,8 @@ export function gc_command(program: Command, context: Context): void {
   program
     .command("gc")
     .description("sweep now: deferred removals, expired archives, what belongs to nothing")
-    .option("--dry-run", "only say what would be done, and why", false)
-    .action(async (options: { dryRun: boolean }) => {
+    .option("--dry-run", "only say what would be done, and why")
+    .action(async (options: { dryRun?: boolean }) => {
       const result = await (await context.client()).call("gc", { body: { dry_run: options.dryRun } });
       if (context.json()) return print_json(result);
       for (const item of result.items)

@@ -16,8 +16,8 @@ export function kill_command(program: Command, context: Context): void {
     .description("end agents: processes, streams, handles, files; answers with the receipt")
     .argument("[agents...]")
     .option("--task <task>", "all agents of a task")
-    .option("--all", "all agents", false)
-    .option("--tree", "also all agents that they deployed, and those that these deployed", false)
+    .option("--all", "all agents")
+    .option("--tree", "also all agents that they deployed, and those that these deployed")
     .option("--reason <text>", "why; stands in the receipt", "killed on request")
     .option("--grace <ms>", "how long they may take after TERM", whole_number)
     .addOption(
@@ -30,8 +30,8 @@ export function kill_command(program: Command, context: Context): void {
 
 interface Options {
   task?: string;
-  all: boolean;
-  tree: boolean;
+  all?: boolean;
+  tree?: boolean;
   reason: string;
   grace?: number;
   cleanup: "delete" | "archive" | "keep";

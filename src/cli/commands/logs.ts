@@ -10,14 +10,14 @@ import { cell, print_json } from "../output.ts";
 import { size, whole_number } from "../values.ts";
 
 interface Options {
-  follow: boolean;
+  follow?: boolean;
   lines?: number;
   filter?: string;
   format?: string;
   responseFormat?: string;
   maxBytes?: number;
-  terminal: boolean;
-  raw: boolean;
+  terminal?: boolean;
+  raw?: boolean;
 }
 
 export function logs_command(program: Command, context: Context): void {
@@ -25,7 +25,7 @@ export function logs_command(program: Command, context: Context): void {
     .command("logs")
     .description("what the agent printed")
     .argument("<agent>")
-    .option("-f, --follow", "go on until the agent ends", false)
+    .option("-f, --follow", "go on until the agent ends")
     .option("-n, --lines <count>", "only the last lines", whole_number)
     .option("--filter <re>", "only lines that match (RE2 syntax)")
     .addOption(
@@ -40,8 +40,8 @@ export function logs_command(program: Command, context: Context): void {
       ).choices(CHOICES.response_format),
     )
     .option("--max-bytes <size>", "one document of the newest lines, with no more than this, such as 64K", size)
-    .option("--terminal", "the terminal's own stream (agents with --stdout pipe)", false)
-    .option("--raw", "pass terminal control codes on, to a terminal too", false)
+    .option("--terminal", "the terminal's own stream (agents with --stdout pipe)")
+    .option("--raw", "pass terminal control codes on, to a terminal too")
     .action(async (id: string, options: Options) => {
       const for_a_person = process.stdout.isTTY === true && !options.raw;
       const clean = options.format === "jsonl" || context.json() ? printable_json : printable;

@@ -10,9 +10,9 @@ export function metrics_command(program: Command, context: Context): void {
   program
     .command("metrics")
     .description("how things stand: agents, cleanups, lsof, memory, disk")
-    .option("--process", "also the figures of the supervisor's own process", false)
-    .option("--prometheus", "the text of /metrics, as Prometheus reads it", false)
-    .action(async (options: { process: boolean; prometheus: boolean }) => {
+    .option("--process", "also the figures of the supervisor's own process")
+    .option("--prometheus", "the text of /metrics, as Prometheus reads it")
+    .action(async (options: { process?: boolean; prometheus?: boolean }) => {
       const client = await context.client();
       if (options.prometheus) {
         const stream = await client.stream("metrics");

@@ -11,9 +11,9 @@ export function ps_command(program: Command, context: Context): void {
   program
     .command("ps")
     .description("running agents")
-    .option("-a, --all", "also those that ended", false)
+    .option("-a, --all", "also those that ended")
     .option("--task <task>", "only those of one task")
-    .action(async (options: { all: boolean; task?: string }) => {
+    .action(async (options: { all?: boolean; task?: string }) => {
       const agents = await (await context.client()).call("list_agents", {
         query: { all: options.all, task: options.task },
       });

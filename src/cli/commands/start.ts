@@ -21,7 +21,7 @@ import { print, print_json } from "../output.ts";
 const ONE_PRESS_MS = 250;
 
 interface Options {
-  stopAgents: boolean;
+  stopAgents?: boolean;
   logLevel: string;
   failureFile?: string;
 }
@@ -30,7 +30,7 @@ export function start_command(program: Command, context: Context): void {
   program
     .command("start")
     .description("run the supervisor in the foreground; Ctrl-C stops it and leaves the agents running")
-    .option("--stop-agents", "when stopping, end all agents too", false)
+    .option("--stop-agents", "when stopping, end all agents too")
     .addOption(
       new Option("--log-level <level>", "what is logged on stderr")
         .choices(["debug", "info", "warn", "error"])
@@ -102,7 +102,7 @@ async function serve(context: Context, options: Options, signalled: Promise<null
     }),
     daemon.stop_requested,
   ]);
-  await daemon.stop({ agents: options.stopAgents });
+  await daemon.stop({ agents: options.stopAgents === true });
   const left = daemon.running();
   const next = `the next 'supervisor start${context.workspace_option()}' adopts`;
   if (!context.json())

@@ -10,8 +10,8 @@ export function stop_command(program: Command, context: Context): void {
   program
     .command("stop")
     .description("stop the supervisor and wait until it has gone; its agents go on unless --agents")
-    .option("--agents", "end all agents first", false)
-    .action(async (options: { agents: boolean }) => {
+    .option("--agents", "end all agents first")
+    .action(async (options: { agents?: boolean }) => {
       const client = await context.client();
       const { daemon_on, departure } = await import("../departure.ts");
       const daemon = await daemon_on(client.socket, context.workspace());
