@@ -7,6 +7,6 @@ const cases = CRASH_POINTS.map((point) => ALL_CASES.find((one) => one.point === 
 
 test(`a crash at each of ${CRASH_POINTS.length} points is recovered from: nobody is half done, no byte is missing, nothing is left`, async () => {
   const failures = await crash_at_each(cases);
-  console.log(`${cases.length} crash points, ${failures.length} not recovered`);
+  console.log([`${cases.length} crash points, ${failures.length} not recovered`, ...failures].join("\n"));
   expect(failures).toEqual([]);
 }, 900_000);

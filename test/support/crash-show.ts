@@ -87,7 +87,7 @@ export async function show_crashes(options: { agents: number; crashes: number; s
         (name) => !/^(receipts\.jsonl|totals\.json|AGENT_REGISTRY\.json(\.bak)?|daemon\.json|\.gitignore)$/.test(name),
       );
   // A registry may just be being written, beside its place, while those who ended leave it.
-  await eventually("no other file to be left", () => left().length === 0, 5_000).catch((error: Error) => {
+  await eventually("no other file to be left", () => left().length === 0).catch((error: Error) => {
     throw new Error(`${error.message}: ${left().join(", ")}`);
   });
   expect(deleted_but_open(supervisor.workspace)).toEqual([]);

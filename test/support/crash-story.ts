@@ -222,7 +222,7 @@ async function nothing_is_left(supervisor: TestSupervisor, known: Set<string>, w
       )
       .map((entry) => join(entry.parentPath, entry.name));
   // A registry may just be being written, beside its place.
-  await eventually(`no file to be left after ${what}`, () => left().length === 0, 5_000).catch((error) => {
+  await eventually(`no file to be left after ${what}`, () => left().length === 0).catch((error) => {
     throw new Error(`${error.message}: ${left().join(", ")}`);
   });
   const { runtime_dir } = await supervisor.client.call("health");
