@@ -51,7 +51,7 @@ export default {
       "drivers",
       "A driver knows one outside thing and gives facts. Policy stays with who calls it.",
       ALL_BUT_BUILTINS,
-      ["^src/contract/", packages("p-retry", "koffi")],
+      ["^src/contract/", packages("execa", "p-retry", "koffi")],
     ),
     room(
       "containment",
@@ -163,10 +163,18 @@ export default {
       path: packages("node-pty"),
     }),
     only_in(
-      ["^src/drivers/program[.]ts$", "^src/host/"],
+      ["^src/drivers/", "^src/host/"],
       "child-processes",
-      "Child processes are started where it is handled that the machine has no means to: in one place; the agent by its host.",
-      { path: builtin("child_process") },
+      "Child processes are started where their output, limits and end are handled: by the drivers; the agent by its host.",
+      { path: [packages("execa"), builtin("child_process")] },
+    ),
+    only_in(
+      "^src/drivers/program",
+      "execa",
+      "A program that the machine has no means to start must not end whoever starts it.",
+      {
+        path: packages("execa"),
+      },
     ),
     only_in(
       "^src/drivers/(lease|leave)[.]ts$",

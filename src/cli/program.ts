@@ -153,7 +153,7 @@ function report(error: unknown, command: Command, { json, stack }: { json?: bool
   if (stack && error instanceof Error) process.stderr.write(`${printable(error.stack ?? "")}\n`);
 }
 
-/** The daemon's packages stand beside dist/; a dist/ that was copied alone, or a clone that was not set up, has none. */
+/** What is not in the bundles stands beside dist/; a dist/ that was copied alone, or a clone that was not set up, has none. */
 function not_installed(error: unknown): string | null {
   if (!is_errno(error, "ERR_MODULE_NOT_FOUND", "MODULE_NOT_FOUND")) return null;
   const [, name] = /'([^']+)'/.exec(message_of(error)) ?? [];

@@ -1,10 +1,12 @@
-/** The programs that no daemon can do without: a start without them fails, and says what to install. */
+/** The programs, and the package, that no daemon can do without: a start without them fails, and says what to install. */
 import { SupervisorError } from "../contract/errors.ts";
 import { lsof_version } from "../drivers/lsof.ts";
 import { tmux_version } from "../drivers/tmux/server.ts";
 
-/** Rejects when tmux or lsof is missing, or tmux is too old. */
+/** Rejects when tmux or lsof is missing, or tmux is too old; with ERR_MODULE_NOT_FOUND when the hosts would find no node-pty. */
 export async function require_programs(): Promise<void> {
+  // Beside dist/, from where hosts are started as well. What the daemon itself needs is in its bundle.
+  import.meta.resolve("node-pty");
   const version = await tmux_version();
   if (!version)
     throw new SupervisorError(

@@ -7,7 +7,7 @@ import { setPriority } from "node:os";
 import { errno_of, is_errno, is_used_up, message_of, trouble } from "../contract/errors.ts";
 import type { ProcessRef } from "../contract/receipt.ts";
 import { is_alive, list_processes, process_ref_of } from "./procfs.ts";
-import { type Ended, start_program } from "./program.ts";
+import { start_program } from "./program.ts";
 
 export interface Bounded {
   stdout: string;
@@ -44,11 +44,16 @@ async function run(
   args: readonly string[],
   { deadline_ms, max_bytes, nice, signal }: Bounds,
 ): Promise<Bounded> {
-  const { child, ended } = await start_program(program, args, {
+  const { child } = await start_program(program, args, {
+    reject: false,
+    stdin: "ignore",
     cwd: "/",
-    max_bytes,
+    maxBuffer: max_bytes,
+    // Whether the last line is whole can only be seen by its newline.
+    stripFinalNewline: false,
     // Its own session and group: what it starts can be found again, and a Ctrl-C at the daemon's terminal is not for it.
     detached: true,
+    killSignal: "SIGKILL",
   });
   // Read at once: even when it has ended it is a zombie until the next turn of the event loop.
   let leader: ProcessRef | null;
@@ -62,7 +67,7 @@ async function run(
   if (leader && nice !== undefined) make_nice(leader.pid, nice);
   const given_up = new AbortController();
   const late = give_up(deadline_ms, given_up.signal, signal);
-  const result = await Promise.race([ended, late]);
+  const result = await Promise.race([child, late]);
   given_up.abort();
   if (result === "late" || result === "stopped") {
     child.stdout?.destroy();
@@ -78,8 +83,7 @@ async function run(
   }
   const failure = why_no_answer(program, result);
   if (failure) end_group(leader);
-  const { stdout, stderr, exit_code } = result;
-  return { stdout, stderr, exit_code, failure };
+  return { stdout: String(result.stdout), stderr: String(result.stderr), exit_code: result.exitCode ?? null, failure };
 }
 
 /** Resolves at the deadline, or when it is stopped; never once it is `over`. */
@@ -101,12 +105,19 @@ function make_nice(pid: number, nice: number): void {
   }
 }
 
-function why_no_answer(program: string, { too_long, signal, error }: Ended): string | null {
-  if (is_errno(error, "ENOENT")) return `${program} is not installed`;
-  if (too_long) return `${program}'s answer was too long and was cut`;
+interface Result {
+  code?: string;
+  signal?: string;
+  isMaxBuffer: boolean;
+  exitCode?: number;
+}
+
+function why_no_answer(program: string, result: Result): string | null {
+  if (result.code === "ENOENT") return `${program} is not installed`;
+  if (result.isMaxBuffer) return `${program}'s answer was too long and was cut`;
   // An answer that was cut short may lack the very line that matters.
-  if (signal) return `${program} was ended by ${signal}`;
-  if (error !== null) return `${program} could not be run (${errno_of(error) ?? message_of(error)})`;
+  if (result.signal) return `${program} was ended by ${result.signal}`;
+  if (result.exitCode === undefined) return `${program} could not be run (${errno_of(result) ?? message_of(result)})`;
   return null;
 }
 

@@ -28,12 +28,15 @@ export async function start_hook(
   env: Record<string, string>,
 ): Promise<Hook> {
   const [program, ...args] = command as [string, ...string[]];
-  const { child, ended: over } = await start_program(program, args, {
+  const { child } = await start_program(program, args, {
+    reject: false,
     input,
-    stdio: ["pipe", "ignore", "pipe"],
-    max_bytes: null,
+    stdout: "ignore",
+    stderr: "pipe",
+    buffer: false,
     cwd: "/",
     env,
+    extendEnv: false,
     // Its own session and group: what it starts can be found again, and a Ctrl-C at the daemon's terminal is not for it.
     detached: true,
   });
@@ -41,21 +44,22 @@ export async function start_hook(
   const process = child.pid === undefined ? null : look_at(child.pid);
   let said = "";
   let bytes = 0;
-  child.stderr?.on("data", (chunk: Buffer) => {
+  child.stderr.on("data", (chunk: Buffer) => {
     bytes += chunk.length;
     if (said.length < KEPT) said = (said + chunk.toString("utf8")).slice(0, KEPT);
-    if (bytes > STDERR_LIMIT_BYTES) child.stderr?.destroy();
+    if (bytes > STDERR_LIMIT_BYTES) child.stderr.destroy();
   });
   // The program's own exit, and not the end of its output: somebody whom it left behind may hold that open.
-  const exit = child.pid === undefined ? null : once(child, "exit");
+  const exit = once(child, "exit") as Promise<[number | null, NodeJS.Signals | null]>;
   const ended = (async () => {
-    if (exit === null) {
-      const { error } = await over;
-      const why = errno_of(error) === "ENOENT" ? "there is no such program" : (errno_of(error) ?? message_of(error));
+    if (child.pid === undefined) {
+      exit.catch(() => undefined /* the reason is in the result */);
+      const result = await child;
+      const why = errno_of(result) === "ENOENT" ? "there is no such program" : (errno_of(result) ?? message_of(result));
       return `${program} could not be run: ${why}; give its whole path, or one that is on the supervisor's PATH`;
     }
-    const [code, signal] = (await exit) as [number | null, NodeJS.Signals | null];
-    child.stderr?.destroy();
+    const [code, signal] = await exit;
+    child.stderr.destroy();
     if (code === 0) return null;
     return `${program} ${signal ? `was ended by ${signal}` : `exited with ${code}`}${said.trim() ? `: ${message_of(said)}` : ""}`;
   })();

@@ -3,7 +3,7 @@
  * known to be open, gives no answer at all: "I can't tell" is never "gone".
  */
 import { dirname } from "node:path";
-import { is_errno, is_used_up, trouble } from "../contract/errors.ts";
+import { is_used_up, trouble } from "../contract/errors.ts";
 import type { Holder } from "../contract/receipt.ts";
 import { run_bounded } from "./bounded.ts";
 import { elsewhere, list_mounts } from "./mounts.ts";
@@ -212,8 +212,8 @@ export function parse_lsof(text: string): RawHolder[] | null {
 
 /** The version, or null when lsof is not there. */
 export async function lsof_version(): Promise<string | null> {
-  const { ended } = await start_program("lsof", ["-v"]);
-  const { error, stderr } = await ended;
-  if (is_errno(error, "ENOENT")) return null;
-  return /revision: (\S+)/.exec(stderr)?.[1] ?? "unknown";
+  const { child } = await start_program("lsof", ["-v"], { reject: false });
+  const result = await child;
+  if (result.code === "ENOENT") return null;
+  return /revision: (\S+)/.exec(String(result.stderr))?.[1] ?? "unknown";
 }

@@ -4,10 +4,12 @@ import { start_program } from "./program.ts";
 /** Resolves with its exit code. TMUX is taken out, so that it works inside a tmux of the user's own. */
 export async function run_in_terminal(command: string[], env: Record<string, string | undefined>): Promise<number> {
   const [program, ...args] = command as [string, ...string[]];
-  const { child, ended } = await start_program(program, args, { stdio: "inherit", env: { ...env, TMUX: undefined } });
-  // Who ends this command, and not its whole group, would leave the program with the terminal.
-  const told = () => void child.kill("SIGTERM");
-  process.on("SIGTERM", told);
-  const { exit_code } = await ended.finally(() => process.off("SIGTERM", told));
-  return exit_code ?? 1;
+  const { child } = await start_program(program, args, {
+    stdio: "inherit",
+    env: { ...env, TMUX: undefined },
+    extendEnv: false,
+    reject: false,
+  });
+  const result = await child;
+  return result.exitCode ?? 1;
 }

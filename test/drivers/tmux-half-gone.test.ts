@@ -1,8 +1,8 @@
 /** A tmux server that is told to end while a session is being started stays with that session and refuses everybody: ours is seen off. */
-import { execFile } from "node:child_process";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { execa } from "execa";
 import { expect, onTestFinished, test } from "vitest";
 import type { ProcessRef } from "../../src/contract/receipt.ts";
 import { is_alive, process_ref_of } from "../../src/drivers/procfs.ts";
@@ -10,12 +10,6 @@ import type { TmuxServer } from "../../src/drivers/tmux/client.ts";
 import { end_idle_server, TMUX_CONFIG } from "../../src/drivers/tmux/server.ts";
 import { kill_session, list_sessions, new_session } from "../../src/drivers/tmux/sessions.ts";
 import { eventually } from "../support/supervisor.ts";
-
-/** What it prints, whatever its exit code. */
-const run = (program: string, args: string[]) =>
-  new Promise<{ stdout: string; stderr: string }>((resolve) =>
-    execFile(program, args, (_error, stdout, stderr) => resolve({ stdout: stdout.trimEnd(), stderr })),
-  );
 
 /** What `new-session` does that was let in just before: the session is made when the others have been ended. Once. */
 const LATE = "set-hook -gu session-closed ; new-session -d -s late 'sleep 1000'";
@@ -28,7 +22,7 @@ async function half_gone(): Promise<{ server: TmuxServer; process: ProcessRef; l
     env: { PATH: process.env.PATH as string, TERM: "xterm" },
   };
   await writeFile(server.config, TMUX_CONFIG);
-  const tmux = (...args: string[]) => run("tmux", ["-S", server.socket, ...args]);
+  const tmux = (...args: string[]) => execa("tmux", ["-S", server.socket, ...args], { reject: false });
   const first = await new_session(server, "first", ["sleep", "1000"]);
   const known = server.process as ProcessRef;
   onTestFinished(async () => {
@@ -46,7 +40,7 @@ async function half_gone(): Promise<{ server: TmuxServer; process: ProcessRef; l
 }
 
 async function child_of(pid: number, except: number): Promise<ProcessRef | null> {
-  const { stdout } = await run("ps", ["-o", "pid=", "--ppid", String(pid)]);
+  const { stdout } = await execa("ps", ["-o", "pid=", "--ppid", String(pid)], { reject: false });
   const late = stdout
     .split("\n")
     .map(Number)

@@ -1,14 +1,6 @@
 /** Asks the private tmux server, with one tmux client for each question. Run by the daemon. A server that is slow or gone is an answer like another: whoever asks decides. */
 import { setTimeout as delay } from "node:timers/promises";
-import {
-  is_errno,
-  is_used_up,
-  message_of,
-  NO_PTY,
-  SupervisorError,
-  trouble,
-  why_not_started,
-} from "../../contract/errors.ts";
+import { is_used_up, message_of, NO_PTY, SupervisorError, trouble, why_not_started } from "../../contract/errors.ts";
 import type { ProcessRef } from "../../contract/receipt.ts";
 import { read_process } from "../procfs.ts";
 import { start_program } from "../program.ts";
@@ -68,36 +60,34 @@ export async function tmux(
 }
 
 async function run_client(server: TmuxServer, args: string[], deadline_ms: number, input?: string) {
-  const words = ["-u", "-S", server.socket, "-f", server.config, ...args];
-  const { child: client, ended } = await start_program("tmux", words, {
+  const { child: client } = await start_program("tmux", ["-u", "-S", server.socket, "-f", server.config, ...args], {
     env: server.env,
+    extendEnv: false,
     cwd: "/",
-    ...(input === undefined ? {} : { input }),
+    reject: false,
+    ...(input === undefined ? { stdin: "ignore" as const } : { input }),
   });
   const timer = new AbortController();
   const late = delay(deadline_ms, null, { signal: timer.signal }).catch(() => null);
-  const result = await Promise.race([ended, late]);
+  const result = await Promise.race([client, late]);
   timer.abort();
   if (!result) {
-    // Its end is not waited for: the client has handed its output pipes to the server (SCM_RIGHTS), and a frozen one keeps them open
+    // Not execa's own timeout: the client has handed its output pipes to the server (SCM_RIGHTS), and a frozen one keeps them open
     // when the client is long dead. Nor TERM: a client that is asked to leave tells its server first.
     client.kill("SIGKILL");
-    client.stdout?.destroy();
-    client.stderr?.destroy();
+    client.stdout.destroy();
+    client.stderr.destroy();
     return no_answer(`the tmux server on ${server.socket} did not answer in ${deadline_ms} ms`);
   }
-  if (is_errno(result.error, "ENOENT"))
+  if (result.code === "ENOENT")
     throw new SupervisorError(
       "tmux_missing",
       "tmux is not installed; install it (for example: apt-get install tmux) and try again",
     );
-  const failed = result.exit_code === null ? `tmux was ended by ${result.signal ?? message_of(result.error)}` : "";
-  const stderr = in_words(without_end(result.stderr) || failed);
-  return { exitCode: result.exit_code ?? undefined, stdout: without_end(result.stdout), silent: null, ...stderr };
+  const failed = result.exitCode === undefined ? message_of(result) : "";
+  const stderr = in_words(result.stderr || failed);
+  return { exitCode: result.exitCode, stdout: result.stdout, silent: null, ...stderr };
 }
-
-/** Without its last line's end. */
-const without_end = (text: string) => text.replace(/\n$/, "");
 
 /** What tmux says when there is no terminal, process or descriptor for a new pane: forkpty(3)'s errno in the system's words. */
 const USED_UP: [RegExp, string | null][] = [

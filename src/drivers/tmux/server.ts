@@ -32,15 +32,17 @@ set -g status-right "C-b d leaves"
 
 /** Resolves when the server answers, or when there is none: at once, or when a frozen one goes on. Aborted by the signal, which rejects nothing. */
 export async function server_settled(server: TmuxServer, signal: AbortSignal): Promise<void> {
-  const { ended } = await start_program("tmux", ["-S", server.socket, "list-sessions"], {
+  const { child } = await start_program("tmux", ["-S", server.socket, "list-sessions"], {
     env: server.env,
+    extendEnv: false,
     cwd: "/",
+    reject: false,
     // No pipes: a frozen server would keep them (client.ts).
     stdio: "ignore",
-    signal,
+    cancelSignal: signal,
     killSignal: "SIGKILL",
   });
-  await ended;
+  await child;
 }
 
 /** True when nothing runs on the server, or nothing but this very process, which may have been started in a session of it. */
@@ -96,7 +98,7 @@ export async function server_mark(socket_path: string): Promise<string | null> {
 
 /** The version line, or null when tmux is not there. */
 export async function tmux_version(): Promise<string | null> {
-  const { ended } = await start_program("tmux", ["-V"]);
-  const { exit_code, stdout } = await ended;
-  return exit_code === 0 ? stdout.trimEnd() : null;
+  const { child } = await start_program("tmux", ["-V"], { reject: false });
+  const result = await child;
+  return result.exitCode === 0 ? String(result.stdout) : null;
 }
