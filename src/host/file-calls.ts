@@ -1,6 +1,7 @@
 /**
  * What a host takes of node:fs/promises. The build puts this in the place of that one (scripts/build.mjs), which costs each host 0.25 MB, nearly all of it for
- * lines, watches and directories that a host never reads. The same calls, made of node:fs; the types say which. As there, a handle that is closed has no number any more.
+ * lines, watches and directories that a host never reads. The same calls, made of node:fs; the types say which. As there, a handle is closed when nothing that was asked of it
+ * is under way any more: what still waits for the thread pool would else go to whatever file has its number by then. A closed one has no number.
  */
 import {
   type BigIntOptions,
@@ -34,13 +35,15 @@ function promised<T>(call: (done: Done<T>) => void): Promise<T> {
 }
 
 class Handle {
+  private under_way = 0;
+  private on_idle: (() => void) | null = null;
+  private closing: Promise<void> | null = null;
+
   constructor(public fd: number) {}
 
   close(): Promise<void> {
-    const { fd } = this;
-    // Its number may be another file's from now on.
-    this.fd = -1;
-    return promised((done) => close(fd, done));
+    this.closing ??= this.close_when_idle();
+    return this.closing;
   }
 
   appendFile(data: string): Promise<void> {
@@ -48,37 +51,51 @@ class Handle {
   }
 
   datasync(): Promise<void> {
-    return promised((done) => fdatasync(this.fd, done));
+    return this.ask((done) => fdatasync(this.fd, done));
   }
 
   read(buffer: Buffer, offset: number, length: number, position: number) {
-    return new Promise<{ bytesRead: number; buffer: Buffer }>((resolve, reject) => {
-      fs_read(this.fd, buffer, offset, length, position, (error, bytesRead) =>
-        error ? reject(error) : resolve({ bytesRead, buffer }),
-      );
-    });
+    return this.ask<{ bytesRead: number; buffer: Buffer }>((done) =>
+      fs_read(this.fd, buffer, offset, length, position, (error, bytesRead) => done(error, { bytesRead, buffer })),
+    );
   }
 
   readFile(encoding: BufferEncoding): Promise<string> {
-    return promised((done) => fs_read_file(this.fd, encoding, done));
+    return this.ask((done) => fs_read_file(this.fd, encoding, done));
   }
 
   stat(options?: BigIntOptions): Promise<Stats | BigIntStats> {
-    return promised((done) => (options ? fstat(this.fd, options, done) : fstat(this.fd, done)));
+    return this.ask((done) => (options ? fstat(this.fd, options, done) : fstat(this.fd, done)));
   }
 
   sync(): Promise<void> {
-    return promised((done) => fsync(this.fd, done));
+    return this.ask((done) => fsync(this.fd, done));
   }
 
   writeFile(data: string | Buffer): Promise<void> {
-    return promised((done) => fs_write_file(this.fd, data, done));
+    return this.ask((done) => fs_write_file(this.fd, data, done));
   }
 
   writev(buffers: Buffer[]): Promise<{ bytesWritten: number }> {
-    return new Promise((resolve, reject) => {
-      fs_writev(this.fd, buffers, (error, bytesWritten) => (error ? reject(error) : resolve({ bytesWritten })));
+    return this.ask((done) => fs_writev(this.fd, buffers, (error, bytesWritten) => done(error, { bytesWritten })));
+  }
+
+  private ask<T>(call: (done: Done<T>) => void): Promise<T> {
+    this.under_way++;
+    return promised(call).finally(() => {
+      this.under_way--;
+      if (this.under_way === 0) this.on_idle?.();
     });
+  }
+
+  private async close_when_idle(): Promise<void> {
+    const { fd } = this;
+    this.fd = -1;
+    if (this.under_way > 0)
+      await new Promise<void>((resolve) => {
+        this.on_idle = resolve;
+      });
+    await promised<void>((done) => close(fd, done));
   }
 }
 
