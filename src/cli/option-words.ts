@@ -25,11 +25,11 @@ function beginning_in_option_words(message: string, command: Command): string {
   const [whole, field, , rest] = /^([a-z_]+)(\.([^:]{1,200}))?: /.exec(message) ?? [];
   if (whole === undefined || field === undefined) return message;
   const option = option_of(OTHERWISE[field] ?? field, command);
-  const argument = command.registeredArguments
-    .find((one) => one.name() === field)
-    ?.name()
-    .toUpperCase();
-  const said = option?.long ?? argument;
+  // `kill AGENT…` takes several; what is said is about one of them.
+  const is_argument = command.registeredArguments.some(
+    (one) => one.name() === field || (one.variadic && one.name() === `${field}s`),
+  );
+  const said = option?.long ?? (is_argument ? field.toUpperCase() : undefined);
   if (said === undefined) return message;
   // A place in a list says nothing to who gave a command line.
   const part = rest === undefined || /^\d+$/.test(rest) ? "" : ` ${rest}`;

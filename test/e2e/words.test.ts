@@ -89,6 +89,12 @@ describe("the command", () => {
     [["findings", "TASK-20261124-030219-1a593c46", "--since", "noon"], "must be a date and time, such as"],
     [["deploy", "ls", "-la"], "unknown option '-la'; the agent's command belongs after '--': supervisor deploy"],
     [["kill", "--all", "--task", "x"], "give one of: ids, --task ID, --all"],
+    // An unset variable of a script: not all agents, and no task without a name.
+    [["ps", "--task", ""], "supervisor: --task: must not be empty"],
+    [["kill", "--task", ""], "supervisor: --task: must not be empty"],
+    [["kill", ""], "supervisor: AGENT: must not be empty"],
+    [["task", "status", ""], "supervisor: TASK: must not be empty"],
+    [["findings", ""], "supervisor: say which task"],
     [["start", "--workspace", ""], "--workspace must not be empty; give a directory, or leave it out"],
     [["bogus"], "supervisor: unknown command 'bogus'; see 'supervisor --help'\n"],
     [["show"], "supervisor: unknown command 'show'; see 'supervisor --help'\n"],

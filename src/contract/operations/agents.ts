@@ -15,7 +15,7 @@ export const agents_operations = {
     params: none,
     query: z.strictObject({
       all: flag,
-      task: z.string().optional(),
+      task: z.string().min(1).optional(),
       limit: z.coerce
         .number()
         .int()

@@ -45,7 +45,7 @@ export const kill_operations = {
     description: "End all agents of a task, or all.",
     params: none,
     query: none,
-    body: kill_options.extend({ task_id: z.string().optional(), all: z.boolean().default(false) }),
+    body: kill_options.extend({ task_id: z.string().min(1).optional(), all: z.boolean().default(false) }),
     response: z.object({ success: z.boolean(), receipts: z.array(receipt) }),
   }),
 } as const;

@@ -125,7 +125,7 @@ export const reports_operations = {
     method: "GET",
     path: "/v1/tasks/:task/findings",
     description: "What a task's agents found, the newest first.",
-    params: z.strictObject({ task: z.string().max(100).describe("the task") }),
+    params: z.strictObject({ task: z.string().min(1).max(100).describe("the task") }),
     query: z.strictObject({
       agent: z.string().max(100).optional().describe("only findings of this agent"),
       finding_type: z.string().max(100).optional().describe("only findings of this type"),

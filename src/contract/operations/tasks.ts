@@ -84,7 +84,7 @@ export const tasks_operations = {
     method: "GET",
     path: "/v1/tasks/:task",
     description: "One task and its agents.",
-    params: z.strictObject({ task: z.string().max(100).describe("the task") }),
+    params: z.strictObject({ task: z.string().min(1).max(100).describe("the task") }),
     query: none,
     body: z.unknown(),
     response: task_summary.extend({ agent_records: z.array(agent_record), reports: recent_reports }),
