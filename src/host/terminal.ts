@@ -7,6 +7,7 @@ import { spawn } from "node:child_process";
 import { closeSync, constants, existsSync, openSync } from "node:fs";
 import { ReadStream } from "node:tty";
 import { is_errno, NO_PTY, trouble } from "../contract/errors.ts";
+import { Typing } from "./typing.ts";
 
 /** The part of node-pty that opens a pty and nothing more. Not in its typings; the version is pinned. */
 interface NativePty {
@@ -18,9 +19,6 @@ interface NativePty {
 const NATIVE_PLACES = ["build/Release", `prebuilds/${process.platform}-${process.arch}`];
 
 const native = load_native();
-
-/** Bytes typed but not yet taken by the kernel before more is refused: the agent does not read. The kernel itself holds 4 KB. */
-const INPUT_LIMIT_BYTES = 64 * 1024;
 
 /** stty is looked for where every system has it: the host reads no environment, and the agent's PATH is not ours to trust. */
 const STTY_PATH = "/usr/bin:/bin:/usr/local/bin";
@@ -91,16 +89,13 @@ export async function open_terminal(
   }
   // EIO comes when the pty is torn down at the very end; until then the slave is ours, and open.
   output.on("error", () => output.destroy());
+  const typing = new Typing(opened.master, () => output.destroyed);
   return {
     path: opened.pty,
     output,
     master_fd: opened.master,
     slave_fd,
-    type(data) {
-      if (output.writableLength + data.length > INPUT_LIMIT_BYTES) return false;
-      output.write(data);
-      return true;
-    },
+    type: (data) => typing.type(data),
     resize(new_cols, new_rows) {
       if (!output.destroyed) native.resize(opened.master, new_cols, new_rows);
     },
