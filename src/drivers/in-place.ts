@@ -72,9 +72,13 @@ export function open_in_place(path: string, flags: number, mode?: number): Promi
       // ENXIO: a pipe that nobody reads.
       throw is_errno(error, "ELOOP", "ENXIO") ? out_of_place(path) : error;
     });
-    if ((await file.stat()).isFile()) return file;
-    await file.close();
-    throw out_of_place(path);
+    try {
+      if ((await file.stat()).isFile()) return file;
+      throw out_of_place(path);
+    } catch (error) {
+      await file.close();
+      throw error;
+    }
   });
 }
 
