@@ -28,7 +28,7 @@ const DISK_MARGIN = 1.1;
 
 /**
  * A host that was killed has closed its socket some moments before /proc says that it is gone: until then it looks like one that lives and
- * cannot be reached. In ms.
+ * cannot be reached, or, who comes just before that, like one that hangs up on whoever comes. In ms.
  */
 const DYING_MS = 2_000;
 
@@ -86,7 +86,8 @@ function of_agent(agent: AgentRecord, facts: Facts, held: ReadonlySet<string>): 
       agent_id,
       message: `its host is ${host.state}: ${host.reason}; the agent goes on, and the host is tried again`,
     };
-    const may_be_dying = host.state === "unreachable" && facts.now_ms - host.since_ms < DYING_MS;
+    const is_refusing = host.state === "unreachable" || host.state === "mistrusted";
+    const may_be_dying = is_refusing && facts.now_ms - host.since_ms < DYING_MS;
     if (!may_be_dying || held.has(key_of(condition))) found.push(condition);
   }
   return found;

@@ -44,13 +44,16 @@ test("a host that does not answer is the matter, unless its agent has ended", ()
   ).toEqual([]);
 });
 
-test("a host that cannot be reached is the matter once it had the time to die, and then until it is reached", () => {
-  const key = `host_silent ${agent.id}`;
-  const host_states = new Map([[agent.id, { state: "unreachable" as const, reason: "it lives", since_ms: 10_000 }]]);
-  expect(keys({ host_states, now_ms: 11_999 })).toEqual([]);
-  expect(keys({ host_states, now_ms: 12_000 })).toEqual([key]);
-  expect(keys({ host_states, now_ms: 10_500 }, [key])).toEqual([key]);
-});
+test.each(["unreachable", "mistrusted"] as const)(
+  "a host that is %s is the matter once it had the time to die, and then until it is reached",
+  (state) => {
+    const key = `host_silent ${agent.id}`;
+    const host_states = new Map([[agent.id, { state, reason: "it lives", since_ms: 10_000 }]]);
+    expect(keys({ host_states, now_ms: 11_999 })).toEqual([]);
+    expect(keys({ host_states, now_ms: 12_000 })).toEqual([key]);
+    expect(keys({ host_states, now_ms: 10_500 }, [key])).toEqual([key]);
+  },
+);
 
 test("files that wait are the matter when the end is long ago, and when nobody can read when it was", () => {
   const file = { path: "/a/log", trash_path: "/a/trash/log", verdict: "held", holders: [] };
