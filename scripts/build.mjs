@@ -13,8 +13,8 @@ const shared = {
   format: "esm",
   sourcemap: "linked",
   logLevel: "warning",
-  // Only what is a library of the system's own kind, or brings one, is left to node_modules. The rest is in the bundles: a daemon that reads 800 files of packages
-  // takes twice the time to start (docs/performance.md).
+  // Only packages with a compiled part are left to node_modules. The rest is in the bundles: a daemon that reads 800 files of packages takes twice the time to start
+  // (docs/performance.md).
   external: ["node-pty", "koffi"],
   // Bundled CommonJS packages call require(); an ES module has none of its own.
   banner: {

@@ -51,7 +51,7 @@ export class Typing {
       return writeSync(this.fd, data);
     } catch (error) {
       if (is_errno(error, "EAGAIN")) return 0;
-      // The terminal is torn down (EIO): there is nobody to type to.
+      // EIO: the terminal is torn down, there is nobody to type to. Whatever else it is, the agent's output is still to be logged: nothing is thrown here.
       return data.length;
     }
   }

@@ -117,8 +117,9 @@ export class RegistryStore {
   private write_again(): void {
     clearTimeout(this.again);
     this.again = setTimeout(() => {
-      // A failure is told by `on_write`, and leads here again.
-      this.flush().catch(() => undefined);
+      this.flush().catch(
+        () => undefined /* the write's own error, or `timeout`: counted by `on_write`, and it leads here again */,
+      );
     }, AGAIN_MS);
     this.again.unref();
   }
