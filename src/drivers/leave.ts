@@ -1,6 +1,6 @@
 /**
  * An end of this process that waits for no thread of it. exit(3) and `process.exit` let each thread come to its end first; the kernel's own exit (exit_group(2)) takes along also
- * those that wait in it for something that may be killed. Run by the daemon as its very last act, and only while its thread that looks stands in such a wait.
+ * those that wait in it for something that may be killed. Run by the daemon as its very last act, and only while its thread that looks is at work, or is not loaded yet.
  */
 import { createRequire } from "node:module";
 

@@ -4,7 +4,8 @@
  *
  * When it is slow: as long as it goes on from process to process it is waited for. When it stands still (a read of /proc may wait for memory or a dead disk, and cannot be
  * interrupted) the question is answered by "cannot tell", and so is everybody who comes before it moves again: one thread hangs at most. When it dies, its question is answered likewise.
- * An end of the daemon does not wait for one that stands still either: `close` gives up after as long, and an exit leaves past it.
+ * An end of the daemon does not wait for one that stands still either: `close` gives up after as long, and an exit leaves past it. It is asked to end and never made to: an end
+ * from outside, or Node's own exit, in the middle of native code (koffi, as it is loaded or called) aborts the whole process, because nothing can be thrown there any more.
  */
 import { fileURLToPath } from "node:url";
 import { Worker } from "node:worker_threads";
@@ -17,13 +18,17 @@ export const LOOK_PROGRAM = fileURLToPath(new URL("../look-thread.cjs", import.m
 
 /** What the thread is told when it is made. */
 export interface LookThreadData {
-  /** `[0]`: how far it has come, in processes; `[1]`: the one whose turn it is. */
+  /** `[0]`: how far it has come, in processes; `[1]`: the one whose turn it is; `[2]`: 1 once what it does is to be given up. */
   progress: SharedArrayBuffer;
   /** Why leases are not to be used, or null. */
   no_leases: string | null;
 }
 export type LookQuestion = { look: { sought: readonly Sought[]; trusted: readonly number[] } } | { again: Match[] };
 export type LookReply = { look: Look } | { again: number[] } | { failed: string };
+/** What it is told; `end` has no reply but its end. */
+export type ToLookThread = LookQuestion | "end";
+/** What it says; `ready` once, when all that it needs is loaded. */
+export type FromLookThread = LookReply | "ready";
 
 export type LookForHolders = (sought: readonly Sought[], trusted?: readonly number[]) => Promise<Look>;
 
@@ -49,7 +54,9 @@ export class LookThread implements Looker {
   private worker: Worker | null = null;
   /** It runs; until then nothing is expected of it. */
   private online = false;
-  private readonly progress = new SharedArrayBuffer(8);
+  /** It has loaded all that it needs. */
+  private ready = false;
+  private readonly progress = new SharedArrayBuffer(12);
   private readonly seen = new Int32Array(this.progress);
   private readonly waiting: Pending[] = [];
   /** What the thread works on. Kept while it hangs, so that nobody asks meanwhile. */
@@ -79,15 +86,20 @@ export class LookThread implements Looker {
   async close(): Promise<void> {
     const { worker, hangs } = this;
     this.worker = null;
-    const ended = worker?.terminate();
     this.refuse("the supervisor is stopping");
-    if (hangs !== null || !ended) return;
+    if (!worker) return;
+    const ended = new Promise<void>((resolve) => worker.once("exit", () => resolve()));
+    Atomics.store(this.seen, 2, 1);
+    worker.postMessage("end" satisfies ToLookThread);
+    if (hangs !== null) return worker.unref();
+    worker.ref();
     // What it does is given up at its next step, so that as long as one step may take is long enough.
     let timer: NodeJS.Timeout | undefined;
     const given_up = new Promise<void>((resolve) => {
       timer = setTimeout(resolve, this.options.patience_ms ?? PATIENCE_MS);
     });
     await Promise.race([ended, given_up]).finally(() => clearTimeout(timer));
+    worker.unref();
   }
 
   /** Answers everybody who waits, and whoever comes after. */
@@ -112,7 +124,7 @@ export class LookThread implements Looker {
     this.current = one;
     this.warm();
     this.worker?.ref();
-    this.worker?.postMessage(one.question);
+    this.worker?.postMessage(one.question satisfies ToLookThread);
     if (this.online) this.watch(one);
   }
 
@@ -143,16 +155,20 @@ export class LookThread implements Looker {
     });
     worker.unref();
     this.online = false;
+    this.ready = false;
     worker.once("online", () => {
       this.online = true;
       if (this.current) this.watch(this.current);
     });
-    worker.on("message", (reply: LookReply) => this.replied(worker, reply));
+    worker.on("message", (said: FromLookThread) => {
+      if (said === "ready") this.ready = true;
+      else this.replied(worker, said);
+    });
     worker.on("error", (error) => this.ended(worker, message_of(error)));
     worker.on("exit", (code) => this.ended(worker, `exit ${code}`));
-    // Node's own exit waits for its threads, and one that waits in the kernel hears of no end.
+    // Node's own exit ends its threads and waits for them: one that waits in the kernel hears of no end, and one in native code aborts.
     const leave = (code: number) => {
-      if (this.current !== null) leave_at_once(code);
+      if (this.current !== null || !this.ready) leave_at_once(code);
     };
     process.on("exit", leave);
     worker.once("exit", () => process.off("exit", leave));

@@ -145,9 +145,11 @@ test.skipIf(NO_LEASE)(
   async () => {
     const [file, other] = [await new_file(), await new_file()];
     let looks = 0;
-    const { verifier: looking, scopes } = await verifier((...asked) => {
+    const { verifier: looking, scopes } = await verifier(async (...asked) => {
       looks++;
-      return look_for_holders(...asked);
+      const look = await look_for_holders(...asked);
+      // Others' processes are named while they begin or end, and lsof is asked once more: not what this is about.
+      return look.ok ? { ...look, ask_about: [] } : look;
     });
     await looking.verify([file]);
     await looking.verify([file]);

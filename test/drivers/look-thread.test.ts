@@ -8,6 +8,7 @@ import { promisify } from "node:util";
 import type { Worker } from "node:worker_threads";
 import { afterAll, beforeAll, expect, onTestFinished, test } from "vitest";
 import { LookThread } from "../../src/drivers/look-thread.ts";
+import type { FileId } from "../../src/drivers/lsof.ts";
 import { hold, holders_directory, LOOK_PROGRAM, remove_directory } from "../support/holders.ts";
 
 const run = promisify(execFile);
@@ -95,6 +96,25 @@ test("after its end nobody is answered, and nobody waits", async () => {
   expect(await asked).toEqual({ ok: false, reason: "the supervisor is stopping" });
   expect(await looking.look([id])).toEqual({ ok: false, reason: "the supervisor is stopping" });
 });
+
+test.each([
+  ["while it is still being loaded", async () => {}],
+  ["while it looks", async (looking: LookThread, id: FileId) => void looking.look([id])],
+  ["after it has looked", (looking: LookThread, id: FileId) => looking.look([id])],
+])(
+  "%s a thread ends by itself when it is asked to: nothing ends it in the middle of native code",
+  async (_when, first) => {
+    const { id } = await new_file("asked");
+    const looking = new LookThread({ program: LOOK_PROGRAM });
+    looking.warm();
+    const { worker } = looking as unknown as { worker: Worker };
+    await first(looking, id);
+    const gone = once(worker, "exit");
+    await looking.close();
+    // One that is ended from outside has 1.
+    expect(await gone).toEqual([0]);
+  },
+);
 
 test("a thread that waits in the kernel does not keep its end waiting for ever, even if it was not known to hang", async () => {
   const { id } = await new_file("blocked");

@@ -4,6 +4,7 @@
  * out before it disposes leaves nothing either: what is marked as its own is ended when it is over.
  */
 import { type ChildProcess, execFile, spawn } from "node:child_process";
+import { once } from "node:events";
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmdirSync, rmSync, writeFileSync } from "node:fs";
 import { mkdtemp, realpath, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -246,9 +247,9 @@ export class TestSupervisor {
     if (this.over) return;
     if (this.daemon) {
       await this.client.call("stop", { body: { agents: true } });
-      await new Promise<void>((resolve) =>
-        this.daemon?.exitCode !== null ? resolve() : this.daemon?.once("exit", () => resolve()),
-      );
+      const { daemon } = this;
+      if (!this.daemon_exited) await once(daemon, "exit");
+      expect([daemon.exitCode, daemon.signalCode], `how the daemon ended: ${this.daemon_stderr}`).toEqual([0, null]);
     }
     for (const undo of this.at_end.splice(0).reverse()) await undo();
     await eventually(
