@@ -3,7 +3,7 @@ import type { Command, Option } from "commander";
 import type { ErrorCode } from "../contract/errors.ts";
 
 /** Fields whose option has another name. The rest are named alike, with a unit behind the field's (`grace_ms` is `--grace`). */
-const OTHERWISE: Readonly<Record<string, string>> = { tail: "lines" };
+const OTHERWISE: Readonly<Record<string, string>> = { tail: "lines", finding_type: "type" };
 
 /** Errors that are about what was asked for. */
 const ABOUT_THE_REQUEST: readonly ErrorCode[] = ["invalid_request", "limits_unavailable"];

@@ -5,6 +5,7 @@
 import { request as http_request, type IncomingMessage } from "node:http";
 import { ERRORS, type ErrorCode, is_errno, message_of, SupervisorError } from "../contract/errors.ts";
 import type { Answer, CallRequest, OperationName } from "../contract/operations.ts";
+import { with_workspace } from "../contract/paths.ts";
 import { when_there_is_room } from "./crowd.ts";
 import { type Patience, watch_silence } from "./silence.ts";
 import { ROUTES } from "./table.ts";
@@ -74,7 +75,7 @@ export class Client {
       })
       .finally(() => stop_watching?.());
     if ((response.statusCode ?? 500) < 400) return response;
-    throw to_error(await text_of(response));
+    throw to_error(await text_of(response), this.option);
   }
 
   private unreachable(error: Error): SupervisorError {
@@ -128,10 +129,11 @@ async function text_of(response: IncomingMessage): Promise<string> {
   return Buffer.concat(chunks).toString("utf8");
 }
 
-function to_error(text: string): SupervisorError {
+/** The daemon's error, with commands that are for its workspace where they are typed. */
+function to_error(text: string, option: string): SupervisorError {
   try {
     const { error, code } = JSON.parse(text) as { error: string; code: string };
-    return new SupervisorError(code in ERRORS ? (code as ErrorCode) : "internal", error);
+    return new SupervisorError(code in ERRORS ? (code as ErrorCode) : "internal", with_workspace(error, option));
   } catch {
     return new SupervisorError("internal", `the supervisor answered what is not JSON: ${text.slice(0, 200)}`);
   }

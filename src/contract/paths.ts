@@ -15,6 +15,17 @@ export function workspace_option(workspace: string, cwd: string): string {
   return ` --workspace ${/^[\w@%+=:,./-]+$/.test(workspace) ? workspace : `'${workspace.replaceAll("'", "'\\''")}'`}`;
 }
 
+/** For `cwd`, where nobody knows in which directory it will be typed: the workspace is always named. */
+export const ANYWHERE = "/";
+
+/**
+ * Text of the daemon with `option` (workspace_option) in the commands that it names. The daemon does not know where whoever reads it types; it writes
+ * commands whole and in single quotes, as 'supervisor ps --all', and so they are known.
+ */
+export function with_workspace(text: string, option: string): string {
+  return text.replace(/'(supervisor [a-z][^']*)'/g, (_quoted, command: string) => `'${command}${option}'`);
+}
+
 /** Says who serves the workspace, and where: `{pid, start_time, boot_id, socket, runtime_dir}`. */
 export const daemon_file = (workspace: string) => join(workspace, "daemon.json");
 

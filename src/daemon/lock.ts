@@ -12,7 +12,7 @@ import lockfile from "proper-lockfile";
 import { z } from "zod";
 import { type DaemonInfo, daemon_info } from "../contract/daemon-info.ts";
 import { is_disk_trouble, is_errno, is_used_up, message_of, SupervisorError } from "../contract/errors.ts";
-import { daemon_file } from "../contract/paths.ts";
+import { ANYWHERE, daemon_file, workspace_option } from "../contract/paths.ts";
 import { read_in_place, remove_in_place, replace_in_place } from "../drivers/in-place.ts";
 import { boot_id, is_alive, pid_namespace, process_ref_of } from "../drivers/procfs.ts";
 
@@ -71,7 +71,7 @@ async function refuse_living(workspace: string, before: DaemonInfo): Promise<voi
   if (state === "alive")
     throw new SupervisorError(
       "daemon_running",
-      `a supervisor already serves ${workspace} (pid ${before.pid}); use it, or stop it with 'supervisor stop'`,
+      `a supervisor already serves ${workspace} (pid ${before.pid}); use it, or stop it with 'supervisor stop${workspace_option(workspace, ANYWHERE)}'`,
     );
   if (state === "gone") return;
   const age = await lock_age(workspace);

@@ -10,7 +10,7 @@ import type { Client } from "../client/client.ts";
 import { discover } from "../client/discover.ts";
 import { ERRORS, type ErrorCode, is_errno, message_of, SupervisorError } from "../contract/errors.ts";
 import { SUPERVISOR_SESSION } from "../contract/ids.ts";
-import { start_failure_file, tmux_config, tmux_socket, workspace_option } from "../contract/paths.ts";
+import { ANYWHERE, start_failure_file, tmux_config, tmux_socket, workspace_option } from "../contract/paths.ts";
 import type { TmuxServer } from "../drivers/tmux/client.ts";
 import { end_idle_server, TMUX_CONFIG } from "../drivers/tmux/server.ts";
 import { has_session, new_session } from "../drivers/tmux/sessions.ts";
@@ -19,9 +19,6 @@ import { choose_runtime_dir, prepare_runtime_dir, remove_runtime_dir } from "./r
 import { prepare_workspace } from "./workspace.ts";
 
 const PROGRAM = fileURLToPath(new URL("../supervisor.js", import.meta.url));
-/** Whoever reads what went wrong may type in any directory: the workspace is always named. */
-const ANYWHERE = "/";
-
 /** A daemon serves after about 300 ms; with many agents to adopt, or ends to finish, it takes longer. */
 const READY_DEADLINE_MS = 60_000;
 /** A daemon that works answers within milliseconds; seconds on a machine that is out of memory or cores. In ms. */

@@ -123,7 +123,10 @@ describe("the command", () => {
       receipts: [{ agent_id: first.id, status: "terminated", success: true }],
       errors: [{ agent: "nobody", code: "agent_not_found", error: expect.stringContaining("no agent nobody") }],
     });
-    expect(ran).toMatchObject({ code: 4, stderr: "supervisor: no agent nobody; 'supervisor ps --all' shows them\n" });
+    expect(ran).toMatchObject({
+      code: 4,
+      stderr: `supervisor: no agent nobody; 'supervisor ps --all --workspace ${supervisor.workspace}' shows them\n`,
+    });
     const text = await supervisor.cli(["kill", "nobody", second.id]);
     expect(text).toMatchObject({ code: 4, stderr: ran.stderr });
     expect(text.stdout.split("\n")[0]).toMatch(/^second-\S+ +terminated/);
@@ -199,7 +202,7 @@ describe("bad input", () => {
     ["a variable to pass on that is not there", ["deploy", "--env", "NOT_SET", "--", "true"], 2, /no such variable/],
     ["an unknown policy", ["kill", "--all", "--cleanup", "burn"], 2, /Allowed choices/],
     ["a grace that is no number", ["deploy", "--grace", "soon", "--", "true"], 2, /whole number/],
-    ["an unknown agent", ["kill", "nobody"], 4, /no agent nobody; 'supervisor ps --all' shows them/],
+    ["an unknown agent", ["kill", "nobody"], 4, /no agent nobody; 'supervisor ps --all --workspace .*' shows them/],
     ["a traversal as an agent", ["logs", "../../etc/passwd"], 4, /no agent/],
     ["nothing to kill", ["kill"], 2, /say which agents/],
     [

@@ -113,7 +113,7 @@ test("who waits in the queue is said to: by its status, by its log, and, when it
   expect(shown.stdout).toMatch(/\n {2}waits since .*\n {2}contained {2}from its start on\n/);
   expect(await supervisor.cli(["logs", id])).toMatchObject({
     code: 4,
-    stderr: `supervisor: ${id} has printed nothing yet: it waits in the queue ('supervisor status ${id}' says for what)\n`,
+    stderr: `supervisor: ${id} has printed nothing yet: it waits in the queue ('supervisor status ${id} --workspace ${supervisor.workspace}' says for what)\n`,
   });
   expect((await supervisor.cli(["kill", id])).stdout).toMatch(
     /terminated \(it never ran\): .*(\n.*)*\n {2}session {4}none\n/,

@@ -73,7 +73,7 @@ test.skipIf(NO_FREEZER)(
     expect(send).toEqual({
       code: 1,
       stdout: "",
-      stderr: `supervisor: the host of ${agent.id} did not answer in 3000 ms; the text may be typed when it goes on; 'supervisor kill ${agent.id}' ends the agent without it\n`,
+      stderr: `supervisor: the host of ${agent.id} did not answer in 3000 ms; the text may be typed when it goes on; 'supervisor kill ${agent.id} --workspace ${supervisor.workspace}' ends the agent without it\n`,
     });
     const silent = `the host of ${agent.id} does not answer`;
     expect(await get(agent)).toMatchObject({

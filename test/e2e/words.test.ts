@@ -95,6 +95,9 @@ describe("the command", () => {
     [["kill", ""], "supervisor: AGENT: must not be empty"],
     [["task", "status", ""], "supervisor: TASK: must not be empty"],
     [["findings", ""], "supervisor: say which task"],
+    [["findings", "TASK-20261124-030219-1a593c46", "--agent", ""], "supervisor: --agent: must not be empty"],
+    [["findings", "TASK-20261124-030219-1a593c46", "--type", ""], "supervisor: --type: must not be empty"],
+    [["findings", "TASK-20261124-030219-1a593c46", "--severity", ""], "supervisor: --severity: must not be empty"],
     [["start", "--workspace", ""], "--workspace must not be empty; give a directory, or leave it out"],
     [["bogus"], "supervisor: unknown command 'bogus'; see 'supervisor --help'\n"],
     [["show"], "supervisor: unknown command 'show'; see 'supervisor --help'\n"],
@@ -115,7 +118,7 @@ describe("the command", () => {
     await supervisor.cli(["wait", id]);
     expect(await supervisor.cli(["send", id, "hello"])).toMatchObject({
       code: 1,
-      stderr: `supervisor: ${id} has ended (completed); 'supervisor status ${id}' shows how\n`,
+      stderr: `supervisor: ${id} has ended (completed); 'supervisor status ${id} --workspace ${supervisor.workspace}' shows how\n`,
     });
   });
 
@@ -167,20 +170,31 @@ describe("a hint that is copied is for the same supervisor", () => {
     const daemon = spawn(process.execPath, [SUPERVISOR, "start", ...more], { env, cwd: root });
     const said: string[] = [];
     const lines = createInterface({ input: daemon.stdout }).on("line", (line) => said.push(line));
+    const ended = once(daemon, "exit");
     daemon.stderr.resume();
     await once(lines, "line");
     expect(said[0]).toMatch(/^supervisor is ready for /);
-    expect(said[0]).toContain(
-      `: supervisor deploy${option} --prompt "hello" -- cat; its output: supervisor logs${option} agent`,
-    );
-    const [, deploy, logs] = /terminal: (.*); its output: (.*)$/.exec(said[0] as string) ?? [];
-    const copied = await prepared.shell(
-      `supervisor() { ${process.execPath} ${SUPERVISOR} "$@"; }; unset SUPERVISOR_WORKSPACE
-      ${deploy} && supervisor wait agent${option}; ${logs}`,
-    );
-    expect(copied).toMatchObject({ code: 0, stdout: expect.stringMatching(/\nhello/) });
-    const ended = once(daemon, "exit");
-    daemon.kill("SIGTERM");
+    const [, first] = /terminal: (.*)$/.exec(said[0] as string) ?? [];
+    expect(first).toBe(`supervisor logs${option} -f $(supervisor deploy${option} --prompt "hello" -- cat)`);
+    const copied = (line: string) =>
+      prepared.shell(
+        `supervisor() { ${process.execPath} ${SUPERVISOR} "$@"; }; unset SUPERVISOR_WORKSPACE
+        ${line}`,
+      );
+    // And again: the second is another agent of the same name.
+    for (let n = 0; n < 2; n++)
+      expect(await copied(first as string)).toMatchObject({ code: 0, stdout: "hello", stderr: "" });
+    const unknown = await prepared.cli(["logs", "nobody", ...more], { env });
+    expect(unknown.stderr).toBe(`supervisor: no agent nobody; 'supervisor ps --all${option}' shows them\n`);
+    const [, all] = /; '(.*)' shows them/.exec(unknown.stderr) ?? [];
+    expect(await copied(all as string)).toMatchObject({ code: 0, stdout: expect.stringMatching(/(agent-.*\n){2}/) });
+    const no_task = await prepared.cli(["findings", ...more], { env });
+    expect(no_task.stderr).toBe(`supervisor: say which task ('supervisor task ls${option}' shows them)\n`);
+    const [, tasks] = /\('(.*)' shows them/.exec(no_task.stderr) ?? [];
+    expect(await copied(tasks as string)).toMatchObject({ code: 0, stdout: expect.stringContaining("TASK-") });
+    const second = await prepared.cli(["start", ...more], { env });
+    const [, stop] = /or stop it with '(.*)'\n$/.exec(second.stderr) ?? [];
+    expect(await copied(stop as string)).toMatchObject({ code: 0, stderr: "" });
     await ended;
     await prepared.dispose();
   });

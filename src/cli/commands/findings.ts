@@ -21,7 +21,11 @@ export function findings_command(program: Command, context: Context): void {
         options: { agent?: string; type?: string; severity?: string; since?: string; limit: number },
       ) => {
         const task = given ?? context.env.SUPERVISOR_TASK_ID;
-        if (!task) throw new SupervisorError("invalid_request", "say which task ('supervisor task ls' shows them)");
+        if (!task)
+          throw new SupervisorError(
+            "invalid_request",
+            `say which task ('supervisor task ls${context.workspace_option()}' shows them)`,
+          );
         const { agent, type, severity, since, limit } = options;
         const found = await (await context.client()).call("findings", {
           params: { task },

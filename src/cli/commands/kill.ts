@@ -38,10 +38,10 @@ interface Options {
 }
 
 /** On stderr: the receipt is what was asked for. */
-function tell_of_children(id: string, left: string[]): void {
+function tell_of_children(id: string, left: string[], option: string): void {
   const who = `${left.slice(0, 3).join(", ")}${left.length > 3 ? " and others" : ""}`;
   process.stderr.write(
-    `${one_line(`${left.length === 1 ? `1 agent that ${id} deployed goes on` : `${left.length} agents that ${id} deployed go on`} (${who}); 'supervisor kill --tree ${id}' ends ${left.length === 1 ? "it" : "them"}`)}\n`,
+    `${one_line(`${left.length === 1 ? `1 agent that ${id} deployed goes on` : `${left.length} agents that ${id} deployed go on`} (${who}); 'supervisor kill --tree ${id}${option}' ends ${left.length === 1 ? "it" : "them"}`)}\n`,
   );
 }
 
@@ -88,7 +88,8 @@ async function kill(
   else if (errors.length === 0) print("no agents were running");
   for (const { error } of told) process.stderr.write(`${one_line(`supervisor: ${error}`)}\n`);
   for (const one of receipts)
-    if ("children_left" in one && one.children_left) tell_of_children(one.agent_id, one.children_left);
+    if ("children_left" in one && one.children_left)
+      tell_of_children(one.agent_id, one.children_left, context.workspace_option());
   context.exit_code(errors[0]?.cause.exit_code ?? (success ? 0 : 1));
 }
 

@@ -120,7 +120,7 @@ function say_ready({ pid, socket, workspace, adopted }: Daemon, context: Context
   else {
     const option = context.workspace_option();
     print(
-      `supervisor is ready for ${workspace} (pid ${pid}${adopted > 0 ? `, ${adopted} ${adopted === 1 ? "agent" : "agents"} adopted` : ""}). Next, in another terminal: supervisor deploy${option} --prompt "hello" -- cat; its output: supervisor logs${option} agent`,
+      `supervisor is ready for ${workspace} (pid ${pid}${adopted > 0 ? `, ${adopted} ${adopted === 1 ? "agent" : "agents"} adopted` : ""}). Next, in another terminal: supervisor logs${option} -f $(supervisor deploy${option} --prompt "hello" -- cat)`,
     );
   }
 }

@@ -127,9 +127,9 @@ export const reports_operations = {
     description: "What a task's agents found, the newest first.",
     params: z.strictObject({ task: z.string().min(1).max(100).describe("the task") }),
     query: z.strictObject({
-      agent: z.string().max(100).optional().describe("only findings of this agent"),
-      finding_type: z.string().max(100).optional().describe("only findings of this type"),
-      severity: z.string().max(50).optional().describe("only findings of this severity"),
+      agent: z.string().min(1).max(100).optional().describe("only findings of this agent"),
+      finding_type: z.string().min(1).max(100).optional().describe("only findings of this type"),
+      severity: z.string().min(1).max(50).optional().describe("only findings of this severity"),
       since: z.iso
         .datetime({ offset: true, local: true })
         .optional()
