@@ -4,7 +4,7 @@ import { dirname } from "node:path";
 import type { DaemonInfo } from "../contract/daemon-info.ts";
 import { is_errno, message_of, SupervisorError } from "../contract/errors.ts";
 import { is_runtime_dir, runtime_dir_of, SOCKET_PATH_BYTES, tmux_socket } from "../contract/paths.ts";
-import { server_lives } from "../drivers/tmux/server.ts";
+import { server_lives } from "../drivers/tmux/lives.ts";
 import { state_of } from "./lock.ts";
 
 /** The directory of the daemon before us while it holds hosts, else the one that follows from the workspace; the temp dir if that is too long. */
@@ -55,7 +55,7 @@ export async function prepare_runtime_dir(dir: string): Promise<void> {
 export async function remove_runtime_dir(dir: string): Promise<void> {
   if (await server_lives(tmux_socket(dir))) return;
   for (const name of await readdir(dir))
-    if (/^(d\.sock|t\.sock|tmux\.conf|canary|hooks|start\.failed)$/.test(name))
+    if (/^(d\.sock|t\.sock(\.lock)?|tmux\.conf|canary|hooks|start\.failed)$/.test(name))
       await rm(`${dir}/${name}`, { force: true });
   for (const one of [dir, dirname(dir)]) {
     await rmdir(one).catch((error) => {

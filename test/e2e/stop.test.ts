@@ -1,4 +1,4 @@
-import { readFileSync } from "node:fs";
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { is_alive } from "../../src/drivers/procfs.ts";
@@ -42,5 +42,15 @@ describe("supervisor stop", () => {
     expect(ran.stderr).toBe("");
     expect(JSON.parse(ran.stdout)).toMatchObject({ agents_running: 0, receipts: [{ success: true }] });
     expect(supervisor.daemon_stderr).not.toContain("ENOENT");
+  });
+
+  test("leaves no runtime directory, also where a tmux client left the lock of a start that it did not make", async () => {
+    await supervisor.deploy({ command: [fixture("idles")] });
+    const { runtime_dir, tmux_socket } = await supervisor.client.call("health");
+    writeFileSync(`${tmux_socket}.lock`, "");
+    await supervisor.client.call("stop", { body: { agents: true } });
+    await eventually("the supervisor to leave", () => supervisor.daemon_exited);
+    supervisor.forget_daemon();
+    expect(existsSync(runtime_dir)).toBe(false);
   });
 });

@@ -4,7 +4,7 @@
  */
 import type { AgentRecord } from "../../contract/agent.ts";
 import { message_of } from "../../contract/errors.ts";
-import { server_mark } from "../../drivers/tmux/server.ts";
+import { server_mark } from "../../drivers/tmux/lives.ts";
 import type { DeployPlan } from "../profiles/plan.ts";
 import type { Services } from "../services.ts";
 import { all_held, hold, let_go } from "./held.ts";

@@ -6,7 +6,7 @@ import { AGENT_ID_PATTERN, SUPERVISOR_SESSION, session_name } from "../../contra
 import { host_socket } from "../../contract/paths.ts";
 import { is_ended } from "../../contract/status.ts";
 import { stopped_server } from "../../drivers/tmux/client.ts";
-import { server_lives } from "../../drivers/tmux/server.ts";
+import { server_lives } from "../../drivers/tmux/lives.ts";
 import { kill_session, list_sessions } from "../../drivers/tmux/sessions.ts";
 import type { Services } from "../services.ts";
 import { somebody_listens } from "./somebody-listens.ts";

@@ -20,7 +20,7 @@ export interface TmuxServer {
   process?: ProcessRef | null;
 }
 
-interface TmuxAnswer {
+export interface TmuxAnswer {
   exitCode: number | undefined;
   stdout: string;
   stderr: string;
@@ -53,10 +53,14 @@ export async function tmux(
     await see_half_gone_off(server.process ?? null, answer.stderr, ask);
     return answer;
   } catch (error) {
-    // Nobody could be asked: that is never "there is no such session".
-    if (is_used_up(error)) return no_answer(trouble(error), "out_of_resources");
-    throw error;
+    return not_asked(error);
   }
+}
+
+/** Nobody could be asked: that is never "there is no such session". */
+export function not_asked(error: unknown): TmuxAnswer {
+  if (is_used_up(error)) return no_answer(trouble(error), "out_of_resources");
+  throw error;
 }
 
 async function run_client(server: TmuxServer, args: string[], deadline_ms: number, input?: string) {

@@ -1,10 +1,11 @@
 /** Options of the private tmux server, in whose memory the daemon keeps what must be on no disk and survive it. */
-import { DEADLINE_MS, failure, LOOK_DEADLINE_MS, NO_SESSION, type TmuxServer, tmux } from "./client.ts";
+import { failure, LOOK_DEADLINE_MS, NO_SESSION, type TmuxServer, tmux } from "./client.ts";
+import { tmux_or_start } from "./start.ts";
 
 /** Sets a server option whose value must not be seen in argv: the command comes on stdin (source-file -, tmux 3.2). Name and value are of letters, digits, `_`, `-` and a leading `@`. Starts a server if none runs. */
 export async function hold_option(server: TmuxServer, name: string, value: string): Promise<void> {
   const command = `set-option -s "${name}" "${value}"\n`;
-  const result = await tmux(server, ["start-server", ";", "source-file", "-"], DEADLINE_MS, command);
+  const result = await tmux_or_start(server, ["start-server", ";", "source-file", "-"], command);
   if (result.exitCode !== 0) throw failure(result, "tmux did not take an option");
 }
 

@@ -2,12 +2,11 @@
  * The private tmux server: its own socket, its own config, never the user's. Run by the daemon. The server is started by the
  * first session and stays until the daemon ends it, so that a killed session is never mistaken for a dead server; it is given a scrubbed environment, because a server's environment is readable.
  */
-import { stat } from "node:fs/promises";
-import { createConnection } from "node:net";
 import { setTimeout as delay } from "node:timers/promises";
-import { is_errno, is_used_up, SupervisorError } from "../../contract/errors.ts";
+import { SupervisorError } from "../../contract/errors.ts";
 import { start_program } from "../program.ts";
 import { DEADLINE_MS, failure, type TmuxServer, tmux } from "./client.ts";
+import { server_lives } from "./lives.ts";
 import { list_sessions } from "./sessions.ts";
 
 /** How often is looked whether a server that was told to leave has left. In ms. */
@@ -69,31 +68,6 @@ export async function end_idle_server(server: TmuxServer): Promise<void> {
     }
     await delay(LOOK_MS);
   }
-}
-
-/** True when a tmux server accepts on this socket. Rejects when that cannot be found out: no descriptor is free. */
-export function server_lives(socket_path: string): Promise<boolean> {
-  return new Promise((resolve, reject) => {
-    const socket = createConnection(socket_path);
-    socket.once("connect", () => {
-      socket.destroy();
-      resolve(true);
-    });
-    // EAGAIN: so many wait to be accepted that no more fit; it is frozen, not gone (unix(7)).
-    socket.once("error", (error) => (is_used_up(error) ? reject(error) : resolve(is_errno(error, "EAGAIN"))));
-  });
-}
-
-/**
- * Tells a server from the next one on the same socket: each makes its own socket file (by inode and birth time, statx(2)). Null when none accepts. Rejects as
- * `server_lives` does.
- */
-export async function server_mark(socket_path: string): Promise<string | null> {
-  const there = await stat(socket_path, { bigint: true }).catch((error) => {
-    if (is_errno(error, "ENOENT", "ENOTDIR")) return null;
-    throw error;
-  });
-  return there && (await server_lives(socket_path)) ? `${there.ino} ${there.birthtimeNs}` : null;
 }
 
 /** The version line, or null when tmux is not there. */

@@ -3,6 +3,7 @@ import pRetry from "p-retry";
 import type { ProcessRef } from "../../contract/receipt.ts";
 import { process_ref_of } from "../procfs.ts";
 import { failure, LOOK_DEADLINE_MS, NO_SESSION, type TmuxServer, tmux } from "./client.ts";
+import { tmux_or_start } from "./start.ts";
 
 /** `new-session` fails when it meets a server that is just leaving with its last session; a new one is there at once. */
 const RACE = /server exited|lost server|no server running|error connecting/;
@@ -17,7 +18,17 @@ export async function start_session(server: TmuxServer, name: string, command: s
   const format = "#{pid} #{pane_pid} #{pane_tty}";
   return pRetry(
     async () => {
-      const result = await tmux(server, ["new-session", "-d", "-P", "-F", format, "-s", name, "--", ...command]);
+      const result = await tmux_or_start(server, [
+        "new-session",
+        "-d",
+        "-P",
+        "-F",
+        format,
+        "-s",
+        name,
+        "--",
+        ...command,
+      ]);
       const [server_pid, pid, tty] = result.stdout.trim().split(" ");
       if (result.exitCode === 0 && Number(pid) > 0) {
         server.process = process_ref_of(Number(server_pid));
