@@ -7,7 +7,7 @@ import { type FileHandle, open, rm } from "node:fs/promises";
 import { basename } from "node:path";
 import { trouble } from "../contract/errors.ts";
 import { type Canary, type FileId, type LsofAnswer, lsof_removed, type RawHolder } from "../drivers/lsof.ts";
-import type { FileVerdict } from "./verifier.ts";
+import type { FileVerdict } from "./verdict.ts";
 
 /** A file that was found to be free and then removed; `path` is what it was then. */
 export interface Cleared {

@@ -4,27 +4,14 @@
  * proves each look and each answer. Where /proc cannot tell, or once it was found wrong, lsof over everything decides.
  */
 import { type FileHandle, open, rm } from "node:fs/promises";
-import { is_used_up, trouble } from "../contract/errors.ts";
-import type { Holder, Verdict } from "../contract/receipt.ts";
+import type { Verdict } from "../contract/receipt.ts";
 import type { LeaseAnswer } from "../drivers/lease.ts";
 import type { Looker } from "../drivers/look-thread.ts";
-import { type Canary, type FileId, holds, type LsofAnswer, lsof, type RawHolder } from "../drivers/lsof.ts";
+import { type Canary, holds, type LsofAnswer, lsof } from "../drivers/lsof.ts";
 import { type Look, low_half, type Match } from "../drivers/proc-holders.ts";
 import { Together } from "./together.ts";
 import { type Found, find, unsigned_of } from "./unsigned.ts";
-
-export interface FileVerdict {
-  path: string;
-  verdict: Verdict;
-  holders: Holder[];
-  /** Why the verdict is unknown, else null. */
-  reason: string | null;
-  /** Null for a file that was not there. */
-  id: FileId | null;
-}
-
-/** Says whose process a holder is. */
-export type Whose = (pid: number) => Holder["whose"];
+import { type Answer, type FileVerdict, judge, type Whose, without_answer } from "./verdict.ts";
 
 /** Told how long each lsof and each look took, and of each verdict on a file that is there. */
 export interface VerifierWatch {
@@ -34,9 +21,6 @@ export interface VerifierWatch {
   leased: (answer: LeaseAnswer["answer"]) => void;
   judged: (verdict: Verdict) => void;
 }
-
-/** What lsof says of some files, and of which it says less than /proc does: then nobody can tell. By the file's name. */
-export type Answer = LsofAnswer & { doubts?: ReadonlyMap<string, string> };
 
 const NOTHING_ASKED: Answer = { ok: true, holders: [] };
 
@@ -224,33 +208,9 @@ function expected_after(look: Look, files: Files, canary: Canary): number[] | nu
   return [...files.keys()].every((path) => look.leases?.get(path)?.answer === "granted") ? look.ask_about : null;
 }
 
-/** Whatever goes wrong is no verdict. */
-const without_answer = (error: unknown): Answer => ({ ok: false, reason: trouble(error) });
-
 /** Of these files, those that went away since they were found. */
 async function not_there(files: Files): Promise<string[]> {
   const paths = [...files.keys()];
   const found = await Promise.all(paths.map(find));
   return paths.filter((_, index) => !found[index]);
-}
-
-/** Pure: one file, one answer. */
-export function judge(path: string, id: FileId | null, answer: Answer, whose: Whose): FileVerdict {
-  const clear: FileVerdict = { path, verdict: "clear", holders: [], reason: null, id };
-  if (id === null) return clear;
-  if (!answer.ok) return { ...clear, verdict: "unknown", reason: answer.reason };
-  let holders: Holder[];
-  try {
-    holders = answer.holders.filter((one) => holds(one, id)).map((one) => with_owner(one, whose));
-  } catch (error) {
-    if (!is_used_up(error)) throw error;
-    return { ...clear, verdict: "unknown", reason: `its holders could not be looked at: ${trouble(error)}` };
-  }
-  if (holders.length > 0) return { ...clear, verdict: "held", holders };
-  const doubt = answer.doubts?.get(path);
-  return doubt === undefined ? clear : { ...clear, verdict: "unknown", reason: doubt };
-}
-
-function with_owner({ device: _device, inode: _inode, ...holder }: RawHolder, whose: Whose): Holder {
-  return { ...holder, whose: whose(holder.pid) };
 }

@@ -6,7 +6,7 @@ import { is_ended } from "../contract/status.ts";
 import { group_members } from "../drivers/cgroup.ts";
 import { boot_id, type ProcessFacts, process_ref_of, read_process } from "../drivers/procfs.ts";
 import type { Services } from "./services.ts";
-import type { Whose } from "./verifier.ts";
+import type { Whose } from "./verdict.ts";
 
 /** The daemon and the hosts are the supervisor's, a process in a living agent's session or control group is the agent's. */
 export function whose_process({ registry, containment }: Services): Whose {

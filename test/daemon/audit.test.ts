@@ -3,7 +3,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, onTestFinished, test } from "vitest";
 import { Audit, type AuditResult, disputes_of } from "../../src/daemon/audit.ts";
-import { type FileVerdict, Verifier } from "../../src/daemon/verifier.ts";
+import type { FileVerdict } from "../../src/daemon/verdict.ts";
+import { Verifier } from "../../src/daemon/verifier.ts";
 import { hold, holders_directory, KINDS, let_go, remove_directory } from "../support/holders.ts";
 import { processes_marked } from "../support/supervisor.ts";
 

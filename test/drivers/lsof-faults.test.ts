@@ -3,7 +3,7 @@ import { chmod, mkdtemp, open, readFile, rm, writeFile } from "node:fs/promises"
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
-import { judge } from "../../src/daemon/verifier.ts";
+import { judge } from "../../src/daemon/verdict.ts";
 import { lsof, parse_lsof } from "../../src/drivers/lsof.ts";
 import { elsewhere, parse_mountinfo } from "../../src/drivers/mounts.ts";
 import { processes_marked } from "../support/supervisor.ts";

@@ -2,7 +2,7 @@ import { type FileHandle, mkdtemp, open, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, test } from "vitest";
-import { judge } from "../../src/daemon/verifier.ts";
+import { judge } from "../../src/daemon/verdict.ts";
 import { type FileId, lsof, parse_lsof } from "../../src/drivers/lsof.ts";
 
 async function id_of(handle: FileHandle): Promise<FileId> {

@@ -9,7 +9,7 @@ import { trouble } from "../../contract/errors.ts";
 import type { CleanupReport } from "../../contract/receipt.ts";
 import { remove_in_place } from "../../drivers/in-place.ts";
 import { crash_point } from "../../faults/crash-point.ts";
-import type { FileVerdict } from "../verifier.ts";
+import type { FileVerdict } from "../verdict.ts";
 import { archive_file, archived_path } from "./archive.ts";
 
 export type RemovedFiles = Pick<

@@ -3,7 +3,8 @@ import type { AgentRecord, Ending } from "../../contract/agent.ts";
 import type { ProcessRef } from "../../contract/receipt.ts";
 import { may_look_at } from "../../drivers/proc-open-files.ts";
 import { process_ref_of } from "../../drivers/procfs.ts";
-import type { FileVerdict, Verifier } from "../verifier.ts";
+import type { FileVerdict } from "../verdict.ts";
+import type { Verifier } from "../verifier.ts";
 
 /** `may_look`: only a test has another. */
 export async function verify_files(

@@ -5,7 +5,7 @@ import type { GarbageItem } from "../../contract/operations/supervisor.ts";
 import type { Receipt } from "../../contract/receipt.ts";
 import type { Task } from "../registry/task.ts";
 import type { Services } from "../services.ts";
-import type { FileVerdict } from "../verifier.ts";
+import type { FileVerdict } from "../verdict.ts";
 import { SAFE_AGE_MS } from "./sightings.ts";
 
 export type Garbage = Pick<GarbageItem, "what" | "path" | "why">;

@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import { verify_files } from "../../../src/daemon/ending/verify.ts";
-import type { FileVerdict } from "../../../src/daemon/verifier.ts";
+import type { FileVerdict } from "../../../src/daemon/verdict.ts";
 import { process_ref_of } from "../../../src/drivers/procfs.ts";
 
 const me = process_ref_of(process.pid) ?? { pid: 0, start_time: 0 };
