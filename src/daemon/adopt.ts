@@ -66,6 +66,7 @@ export async function take_up(services: Services, agent: AgentRecord, link: Host
       .finally(() => {
         services.events.let_go(agent.id);
         services.deploys.delete(agent.id);
+        services.spares.fill();
       });
     services.deploys.set(agent.id, launching);
     return;

@@ -120,13 +120,14 @@ export async function start_daemon(options: DaemonOptions): Promise<Daemon> {
     undo.push(() => services.alerts.stop());
     services.queue.open();
     undo.push(async () => services.queue.close());
-    const adopted = await reconcile(services, before?.boot_id ?? null);
+    // Who is taken up may need a pane, and leave room for a spare host.
     undo.push(() => panes.close());
+    undo.push(() => services.spares.close());
+    const adopted = await reconcile(services, before?.boot_id ?? null);
     resume_sessions(services);
     remove_leftover_groups(services);
     const stop_sweeper = start_sweeper(services, options.sweep_every_ms);
     undo.push(async () => stop_sweeper());
-    undo.push(() => services.spares.close());
     await services.queue.restore();
     services.queue.pump();
     const server = await start_server(services);

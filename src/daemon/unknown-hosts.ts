@@ -14,6 +14,7 @@ import { HOST_SOCKET, host_socket, task_dir, tracked_files_of } from "../contrac
 import { read_in_place } from "../drivers/in-place.ts";
 import { arguments_of, boot_id, read_process, was_started_with } from "../drivers/procfs.ts";
 import { crash_point } from "../faults/crash-point.ts";
+import { is_unfinished } from "./ending/end.ts";
 import { HostLink } from "./host-link.ts";
 import type { Services } from "./services.ts";
 import { doubt } from "./trust.ts";
@@ -21,7 +22,7 @@ import { doubt } from "./trust.ts";
 /** As long as a start may take for it; one that is stopped now is found by a later start. In ms. */
 const ANSWER_MS = 1_000;
 
-/** Asks every unknown host, and registers its agent. Resolves when all have answered or failed to; never rejects. */
+/** Asks every unknown host, registers its agent, and has it taken up. Resolves when all have answered or failed to; never rejects. */
 export async function take_in_unknown_hosts(services: Services): Promise<void> {
   const { registry, runtime_dir } = services;
   const known = new Set(registry.agents().map((agent) => agent.host?.socket ?? host_socket(runtime_dir, agent.id)));
@@ -59,6 +60,9 @@ async function take_in(services: Services, socket: string): Promise<void> {
       if (!task.agents.has(agent.id)) await services.registry.add(task, agent);
       crash_point("reconcile.host_taken_in");
       services.log.warn({ agent_id: agent.id, task_id: task.task_id }, "a host that no registry knew was taken in");
+      // By ourselves: on a slow disk the start has gone on, and looks for nobody any more.
+      const known = task.agents.get(agent.id);
+      if (known && is_unfinished(known)) void services.find_host(known);
     } else await link.request({ type: "stop", cause: "deploy_failed", signal: "SIGTERM", grace_ms: 0 });
   } finally {
     link.close();

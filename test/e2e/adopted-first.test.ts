@@ -1,14 +1,16 @@
 /** What a supervisor that starts tells of an agent: first that it was taken up, then how it goes on. */
-import { readFileSync, writeFileSync } from "node:fs";
+import { readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import { signal_process } from "../../src/containment/end-family.ts";
 import type { AgentRecord } from "../../src/contract/agent.ts";
+import { deferred } from "../../src/contract/deferred.ts";
 import type { HostEvent, HostFacts } from "../../src/contract/host-protocol.ts";
 import type { ProcessRef } from "../../src/contract/receipt.ts";
 import { HostLink } from "../../src/daemon/host-link.ts";
+import { Registry } from "../../src/daemon/registry/registry.ts";
 import { type InProcess, start_in_process } from "../support/in-process.ts";
-import type { TestSupervisor } from "../support/supervisor.ts";
+import { eventually, type TestSupervisor } from "../support/supervisor.ts";
 
 let one: InProcess;
 let supervisor: TestSupervisor;
@@ -37,6 +39,19 @@ function when_greeted(then: (link: HostLink, facts: HostFacts) => Promise<HostFa
     spy.mockRestore();
     return then(this, await hello.apply(this, args));
   });
+}
+
+/** A launch takes milliseconds: it is told as if it had been under way until now, and the supervisor had died meanwhile. */
+function record_as_deploying(agent: AgentRecord): void {
+  const registry = join(supervisor.workspace, agent.task_id as string, "AGENT_REGISTRY.json");
+  const data = JSON.parse(readFileSync(registry, "utf8"));
+  Object.assign(data.agents[0], { status: "deploying", process: null });
+  writeFileSync(registry, JSON.stringify(data));
+}
+
+function say_launched(link: HostLink, facts: HostFacts): void {
+  const { hear } = link as unknown as { hear(event: HostEvent): void };
+  hear.call(link, { event: "launched", process: facts.process as ProcessRef });
 }
 
 async function told_of({ id }: AgentRecord): Promise<{ types: string[]; adopted: string[] }> {
@@ -85,14 +100,9 @@ test("an agent whose host had begun its end while no supervisor ran was taken up
 test("an agent whose launch ends while it is being taken up was taken up before it was started", async () => {
   const { agent, end } = await mortal();
   await one.stop();
-  // A launch takes milliseconds: it is told as if it had been under way until now, and the supervisor had died meanwhile.
-  const registry = join(supervisor.workspace, agent.task_id as string, "AGENT_REGISTRY.json");
-  const data = JSON.parse(readFileSync(registry, "utf8"));
-  Object.assign(data.agents[0], { status: "deploying", process: null });
-  writeFileSync(registry, JSON.stringify(data));
+  record_as_deploying(agent);
   when_greeted(async (link, facts) => {
-    const { hear } = link as unknown as { hear(event: HostEvent): void };
-    hear.call(link, { event: "launched", process: facts.process as ProcessRef });
+    say_launched(link, facts);
     end();
     await link.closed;
     return { ...facts, phase: "launching", process: null };
@@ -102,4 +112,44 @@ test("an agent whose launch ends while it is being taken up was taken up before 
     types: ["agent_adopted", "agent_started", ...LIFE.slice(1)],
     adopted: ["the supervisor took the agent up again; it is being launched"],
   });
+});
+
+test("a spare host is made when a launch that was taken up is over, as after a deploy", async () => {
+  const { agent, end } = await mortal();
+  await one.stop();
+  record_as_deploying(agent);
+  writeFileSync(join(supervisor.root, "supervisor.config.json"), JSON.stringify({ spare_hosts: 1 }));
+  let launched = () => {};
+  when_greeted(async (link, facts) => {
+    launched = () => say_launched(link, facts);
+    return { ...facts, phase: "launching", process: null };
+  });
+  await one.start();
+  expect(one.daemon.services.deploys.size).toBe(1);
+  launched();
+  await supervisor.spare();
+  end();
+  await told_of(agent);
+});
+
+test("an agent that no registry knew is taken up also when that takes longer than the start", async () => {
+  const { agent, end } = await mortal();
+  await one.stop();
+  // With the files that tell of it.
+  rmSync(join(supervisor.workspace, agent.task_id as string), { recursive: true });
+  const { restore_task } = Registry.prototype;
+  const started = deferred();
+  vi.spyOn(Registry.prototype, "restore_task").mockImplementation(async function (this: Registry, id) {
+    await started.promise;
+    return restore_task.call(this, id);
+  });
+  await one.start();
+  started.resolve();
+  await eventually("the agent to be taken up", async () => {
+    const found = await one.client.call("get_agent", { params: { agent: agent.id } }).catch(() => null);
+    return found?.status === "running" && found.host_state === "connected";
+  });
+  end();
+  // The log that was removed is missed.
+  expect((await told_of(agent)).types).toEqual(["warning", ...LIFE]);
 });

@@ -6,12 +6,14 @@ import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from "no
 import { basename, join } from "node:path";
 import { expect } from "vitest";
 import type { AgentRecord } from "../../src/contract/agent.ts";
+import type { ProcessRef } from "../../src/contract/receipt.ts";
+import { is_alive } from "../../src/drivers/procfs.ts";
 import { CRASH_POINTS, type CrashPoint } from "../../src/faults/crash-point.ts";
 import { gap_or_double } from "./numbered-lines.ts";
 import { eventually, fixture, TestSupervisor } from "./supervisor.ts";
 
-/** What is done until the point is reached. `exit` ends with an archive, `kill` with deletion; in `retire` nothing is kept beyond that; `cold` is
- * without a spare host; in `stop` nothing is deployed. */
+/** What is done until the point is reached. `exit` ends with an archive, `kill` with deletion; in `retire` nothing is kept beyond that; `spare` is with a
+ * spare host, `cold` without; in `stop` nothing is deployed. */
 type Story =
   | "rotates"
   | "limited"
@@ -28,6 +30,7 @@ type Story =
   | "host_lost"
   | "sweep"
   | "retire"
+  | "spare"
   | "cold"
   | "stop";
 const PRINTED = 6 + 20_480;
@@ -38,6 +41,7 @@ function stories_of(point: CrashPoint): Story[] {
   if (/^deploy\.(link_closed|session_removed|files_removed|entry_removed)$/.test(point)) return ["fails"];
   if (point === "deploy.session_started") return ["cold"];
   if (point === "spare.dismissed") return ["stop"];
+  if (/^spare\.(taken|became|renamed)$|^host\.became$/.test(point)) return ["spare"];
   if (/^(task|deploy|spare)\./.test(point)) return ["kill"];
   if (/^(host\.part_|rotation\.)/.test(point)) return ["rotates"];
   if (point === "limit.host_told") return ["limited"];
@@ -128,12 +132,23 @@ async function crash_at(supervisor: TestSupervisor, point: CrashPoint, story: St
     if (story === "exit_unseen") {
       process.kill(agent.process?.pid as number, "SIGTERM");
       const record = join(supervisor.workspace, agent.task_id as string, "exits", `${agent.id}.json`);
-      await eventually("the exit record", () => existsSync(record));
+      // Before it has left its host would be heard, and the record not be needed.
+      await eventually(
+        "the exit record, and its host's end",
+        () => existsSync(record) && !is_alive(agent.host as ProcessRef),
+      );
     }
     await boot(armed);
   } else {
     await boot(armed);
-    if (story === "stop") {
+    if (story === "spare") {
+      // A deploy does not wait long for a spare that is slow: then the next one takes it.
+      await eventually(`a deploy to reach ${point}`, async () => {
+        await supervisor.spare();
+        await quiet(idles());
+        return existsSync(mark);
+      });
+    } else if (story === "stop") {
       await supervisor.spare();
       await quiet(supervisor.client.call("stop", { body: {} }));
     } else if (story === "rotates") await quiet(rotates());
