@@ -20,6 +20,7 @@ import { line_reader } from "../contract/json-lines.ts";
 import type { Kept } from "../contract/kept.ts";
 import { HOST_PROTOCOL, OLDEST_HOST_PROTOCOL } from "../contract/protocol-version.ts";
 import type { ClosedReport, ProcessRef } from "../contract/receipt.ts";
+import { OpenRequests } from "./open-requests.ts";
 
 /** A host answers within a millisecond or two; one that takes this long is stopped or wedged. In ms. */
 const REQUEST_DEADLINE_MS = 10_000;
@@ -44,8 +45,7 @@ export class HostLink {
   fault: string | null = null;
   private readonly closed_handle = deferred<ClosedReport>();
   private readonly launch_handle = deferred<LaunchOutcome>();
-  private readonly waiting = new Map<number, { resolve: (value: unknown) => void; reject: (error: Error) => void }>();
-  private last_id = 0;
+  private readonly open = new OpenRequests();
   /** The host's view, as it last said; null before it said anything, and with a host that never does (protocol 1). */
   pane: PaneState | null = null;
   /** The tmux server that has the host's pane, as far as the host said. */
@@ -123,32 +123,12 @@ export class HostLink {
 
   /** The host's answer. Without a deadline (null) it is waited for until the connection ends. */
   request(request: Request, deadline_ms: number | null = REQUEST_DEADLINE_MS): Promise<unknown> {
-    const id = ++this.last_id;
-    return new Promise((resolve, reject) => {
-      const give_up = () => {
-        this.waiting.delete(id);
-        reject(
-          new SupervisorError(
-            "host_failed",
-            `the host of ${this.agent_id} did not answer '${request.type}' in ${deadline_ms} ms`,
-          ),
-        );
-      };
-      const timer = deadline_ms === null ? undefined : setTimeout(give_up, deadline_ms);
-      const settle = () => clearTimeout(timer);
-      this.waiting.set(id, {
-        resolve: (value) => {
-          settle();
-          resolve(value);
-        },
-        reject: (error) => {
-          settle();
-          reject(error);
-        },
-      });
-      if (this.socket.destroyed) this.hang_up();
-      else this.socket.write(`${JSON.stringify({ ...request, id })}\n`);
-    });
+    const late = () =>
+      host_failed(`the host of ${this.agent_id} did not answer '${request.type}' in ${deadline_ms} ms`);
+    const { id, answer } = this.open.make(deadline_ms, late);
+    if (this.socket.destroyed) this.hang_up();
+    else this.socket.write(`${JSON.stringify({ ...request, id })}\n`);
+    return answer;
   }
 
   close(): void {
@@ -186,16 +166,11 @@ export class HostLink {
       this.on_event(message);
       return;
     }
-    const open = this.waiting.get(message.id);
-    this.waiting.delete(message.id);
-    if (message.ok) open?.resolve(message.result);
-    else
-      open?.reject(
-        new SupervisorError(
-          message.code in ERRORS ? (message.code as ErrorCode) : "host_failed",
-          message_of(message.message),
-        ),
-      );
+    if (message.ok) this.open.answer(message.id, message.result);
+    else {
+      const code = message.code in ERRORS ? (message.code as ErrorCode) : "host_failed";
+      this.open.fail(message.id, new SupervisorError(code, message_of(message.message)));
+    }
   }
 
   /** A host that says what no version says cannot be trusted with the rest either. */
@@ -205,11 +180,11 @@ export class HostLink {
   }
 
   private hang_up(): void {
-    const reason = this.fault ?? `the host of ${this.agent_id} went away`;
-    for (const { reject } of this.waiting.values()) reject(new SupervisorError("host_failed", reason));
-    this.waiting.clear();
+    this.open.fail_all(host_failed(this.fault ?? `the host of ${this.agent_id} went away`));
   }
 }
+
+const host_failed = (what: string) => new SupervisorError("host_failed", what);
 
 const EVENTS: ReadonlySet<string> = new Set(
   host_message.options.flatMap((option) => ("event" in option.shape ? [option.shape.event.value] : [])),

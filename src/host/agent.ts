@@ -2,22 +2,19 @@
 import { closeSync } from "node:fs";
 import { rm } from "node:fs/promises";
 import { Socket } from "node:net";
-import { make_limited_group, remove_groups } from "../containment/groups.ts";
-import type { CgroupRef, Limits } from "../contract/containment.ts";
+import { remove_groups } from "../containment/groups.ts";
+import type { CgroupRef } from "../contract/containment.ts";
 import type { LaunchSpec, PaneRequest } from "../contract/host-protocol.ts";
-import type { LogLimit } from "../contract/log-limit.ts";
-import { parts_record_path } from "../contract/paths.ts";
 import type { ProcessRef } from "../contract/receipt.ts";
 import { crash_point } from "../faults/crash-point.ts";
+import { make_groups } from "./agent-groups.ts";
+import { AgentLogs, type LogEvents } from "./agent-logs.ts";
 import { require_descriptors } from "./descriptors.ts";
 import { type Launched, launch, open_stdout_pipe } from "./launch.ts";
-import { LogFile } from "./log-file.ts";
 import { Output } from "./output.ts";
 import { as_it_is, PlainView } from "./plain-view.ts";
 import { DEFAULT_SIZE, open_terminal, type Terminal } from "./terminal.ts";
 import { View } from "./view.ts";
-
-const NO_LIMIT: LogLimit = { max_bytes: null, full: "rotate" };
 
 export interface Agent {
   /** What it was launched with, but for its environment: that is the program's alone from here on. */
@@ -36,25 +33,16 @@ export interface Agent {
   move_view(request: PaneRequest): Promise<void>;
   bytes_read(): number;
   bytes_written(): number;
-  stalled(): string | null;
-  /** The limit of its logs, in bytes; null for none. */
-  log_max(): number | null;
-  /** Another limit for its logs; null for none. */
-  set_log_max(max_bytes: number | null): void;
-  /** It is being ended: no limit holds its output up any more. */
-  lift_log_limit(): void;
+  logs: AgentLogs;
   /** Gives the terminal's last descriptors back. */
   dispose(): void;
 }
 
-export interface AgentOptions {
+export interface AgentOptions extends LogEvents {
   /** One that was opened ahead, of the default size, or null. */
   terminal: Terminal | null;
   /** Where the named pipe for stdout may be made, for a moment. */
   fifo: string;
-  on_stall(reason: string | null): void;
-  /** A full part of a log got this number. */
-  on_rotated(role: string, number: number): void;
   /** The pane's terminal hung up. */
   on_hang_up(): void;
 }
@@ -83,25 +71,9 @@ export async function start_agent(spec: LaunchSpec, options: AgentOptions): Prom
     const size = view.size();
     if (size) resize(...size);
 
-    const logs: LogFile[] = [];
-    let { max_bytes: log_max } = spec.log_limit ?? NO_LIMIT;
-    let told: string | null = null;
-    const stalled = () => logs.find((log) => log.stalled)?.stalled ?? null;
-    // One log that goes on says nothing while the other is still held up.
-    const tell_stall = () => {
-      if (stalled() === told) return;
-      told = stalled();
-      options.on_stall(told);
-    };
+    const logs = new AgentLogs(spec, options);
     const open_log = async (role: string, path: string) => {
-      const log = await LogFile.open(path, {
-        limit: spec.log_limit ?? NO_LIMIT,
-        parts_record: parts_record_path(spec.exit_record),
-        on_stall: tell_stall,
-        on_rotated: (number) => options.on_rotated(role, number),
-      });
-      logs.push(log);
-      crash_point("host.log_opened");
+      const log = await logs.open(role, path);
       undo.push(
         () => log.destroy(),
         () => rm(path, { force: true }),
@@ -182,24 +154,13 @@ export async function start_agent(spec: LaunchSpec, options: AgentOptions): Prom
       notes: [...notes, ...launched.notes],
       type,
       move_view: async (request) => {
-        await view.move(
-          request,
-          logs.map((log) => log.path),
-        );
+        await view.move(request, logs.paths());
         // A terminal whose size stays tells nobody. The new pane says its size next; the change makes a full-screen program draw anew.
         if (spec.mode === "interactive") resize(DEFAULT_SIZE[0] - 1, DEFAULT_SIZE[1]);
       },
       bytes_read: () => outputs.reduce((sum, one) => sum + one.account.bytes_read, 0),
       bytes_written: () => outputs.reduce((sum, one) => sum + one.account.bytes_written, 0),
-      stalled,
-      log_max: () => log_max,
-      set_log_max: (max_bytes) => {
-        log_max = max_bytes;
-        for (const log of logs) log.set_max_bytes(max_bytes);
-      },
-      lift_log_limit: () => {
-        for (const log of logs) log.lift();
-      },
+      logs,
       dispose: () => {
         view.close();
         closeSync(slave_fd);
@@ -209,26 +170,4 @@ export async function start_agent(spec: LaunchSpec, options: AgentOptions): Prom
     for (const step of undo.reverse()) await step();
     throw error;
   }
-}
-
-/** The control groups of the spec, made. One that cannot be made is a note, unless it sets a limit: then it is an error. */
-function make_groups(spec: LaunchSpec): { cgroups: CgroupRef[]; must_join: boolean; notes: string[] } {
-  const planned = spec.limits ? (spec.cgroups ?? []) : [];
-  const must_join = planned.some((one) => one.controllers.length > 0);
-  const cgroups: CgroupRef[] = [];
-  const notes: string[] = [];
-  for (const group of planned) {
-    try {
-      make_limited_group(group, spec.limits as Limits);
-      cgroups.push(group);
-    } catch (error) {
-      const text = `the control group ${group.path} could not be made: ${(error as Error).message}`;
-      if (must_join) {
-        remove_groups(cgroups);
-        throw new Error(text);
-      }
-      notes.push(text);
-    }
-  }
-  return { cgroups, must_join, notes };
 }

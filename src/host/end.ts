@@ -30,7 +30,7 @@ export async function end_agent(agent: Agent, options: EndOptions): Promise<Ende
   const { spec, outputs } = agent;
   const patience = { on_wait: options.on_wait };
   // What it prints in its handlers is output like any other, and must not wait for room that nobody makes.
-  agent.lift_log_limit();
+  agent.logs.lift_limit();
   const family = {
     leader: agent.process,
     birth: agent.birth,

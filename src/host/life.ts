@@ -48,7 +48,7 @@ export class Life {
 
   /** What holds the agent's output or its end up, or null. */
   stalled(): string | null {
-    return this.agent?.stalled() ?? this.end_waits_for;
+    return this.agent?.logs.stalled() ?? this.end_waits_for;
   }
 
   /**

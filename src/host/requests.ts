@@ -37,7 +37,7 @@ export async function answer(host: Host, request: HostRequest): Promise<unknown>
     case "log_limit":
       if (phase !== "running" || !agent)
         throw Object.assign(new Error(`${options.agent_id} is not running`), { code: "agent_not_running" });
-      return agent.set_log_max(request.max_bytes);
+      return agent.logs.set_log_max(request.max_bytes);
     case "pane":
       return session.move_view(request);
     case "release":
@@ -67,7 +67,7 @@ function facts({ itself, options, life, session }: Host): Kept<HostFacts> {
     tmux_server: session.tmux_server,
     cgroups: agent?.cgroups ?? [],
     record: agent?.spec.record ?? null,
-    ...(agent && phase === "running" ? { log_max_bytes: agent.log_max() } : {}),
+    ...(agent && phase === "running" ? { log_max_bytes: agent.logs.log_max() } : {}),
   };
 }
 

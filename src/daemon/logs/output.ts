@@ -7,18 +7,15 @@ import { stat } from "node:fs/promises";
 import type { AgentRecord } from "../../contract/agent.ts";
 import { type OutputAnswer, type OutputQuery, RECENT_LINES } from "../../contract/operations/output.ts";
 import type { Services } from "../services.ts";
-import { joined, type Shown, show_line } from "./format.ts";
-import { compile_filter, type Line, limited, lines_backwards, lines_of } from "./lines.ts";
+import { joined, show_line } from "./format.ts";
+import { compile_filter, lines_backwards, lines_of } from "./lines.ts";
+import { Facts, facts_of } from "./log-facts.ts";
 import { list_parts, type Part } from "./log-parts.ts";
 import { gunzipped, log_role, will_grow_no_more } from "./log-stream.ts";
 import { despite_moves } from "./moved.ts";
+import { Picked } from "./picked.ts";
 import { Summary } from "./summary.ts";
-import { first_timestamp, timestamp_of } from "./timestamps.ts";
 
-/** Up to this size the lines of a log are counted: a few tens of milliseconds. In bytes. */
-const COUNT_LIMIT_BYTES = 16 * 1024 * 1024;
-/** Where a timestamp is looked for, at both ends: a log may be one endless line. In bytes. */
-const TIMESTAMP_BYTES = 1024 * 1024;
 /** What a summary is made of, from the end of the log. In bytes. */
 const SUMMARY_BYTES = 32 * 1024 * 1024;
 
@@ -130,104 +127,4 @@ async function* forwards({ services, agent, parts, sizes, signal }: Reading, pos
 /** The blocks of the log from its end to its beginning, part by part. */
 async function* backwards({ services, agent, parts, signal }: Reading): AsyncGenerator<Buffer> {
   for (const { path } of parts.toReversed()) yield* services.readers.read_backwards(agent.id, path, signal);
-}
-
-/** The newest pieces that fit. Taken either from the newest on, or from the oldest on, forgetting. */
-class Picked {
-  pieces: Shown[] = [];
-  truncated = false;
-  earlier = false;
-  private bytes = 0;
-
-  constructor(
-    private readonly count: number,
-    private readonly max_bytes: number,
-  ) {}
-
-  get full(): boolean {
-    return this.pieces.length >= this.count;
-  }
-
-  /** False when there is no room for the piece. */
-  add_older(piece: Shown | null): boolean {
-    if (!piece) return true;
-    const fits = this.fitting(piece, this.pieces.length === 0);
-    if (!fits) {
-      this.earlier = true;
-      return false;
-    }
-    this.pieces.unshift(fits);
-    this.bytes += size_of(fits);
-    return true;
-  }
-
-  add_newer(piece: Shown | null): void {
-    if (!piece) return;
-    this.pieces.push(piece);
-    this.bytes += size_of(piece);
-    while (this.pieces.length > this.count || (this.bytes > this.max_bytes && this.pieces.length > 1)) {
-      if (this.pieces.length <= this.count) this.truncated = true;
-      this.bytes -= size_of(this.pieces.shift() as Shown);
-      this.earlier = true;
-    }
-    const [only] = this.pieces;
-    if (only && this.bytes > this.max_bytes) {
-      this.bytes = 0;
-      this.pieces = [this.fitting(only, true) as Shown];
-      this.bytes = size_of(this.pieces[0] as Shown);
-    }
-  }
-
-  /** The piece if there is room for it. The newest is always given, cut if it must be: an answer of nothing would help nobody. */
-  private fitting(piece: Shown, newest: boolean): Shown | null {
-    if (this.bytes + size_of(piece) <= this.max_bytes) return piece;
-    if (this.pieces.length < this.count) this.truncated = true;
-    if (!newest) return null;
-    const kept = Buffer.from(piece.text)
-      .subarray(0, this.max_bytes)
-      .toString("utf8")
-      .replace(/\uFFFD$/, "");
-    return { ...piece, text: `${kept} [${Buffer.byteLength(piece.text) - Buffer.byteLength(kept)} bytes more]` };
-  }
-}
-
-const size_of = ({ text, joins }: Shown) => Buffer.byteLength(text) + (joins === null ? 1 : 0);
-
-/** Counted on the way through a whole log. */
-class Facts {
-  bytes = 0;
-  lines: number | null = 0;
-  first: string | null = null;
-  last: string | null = null;
-
-  add(line: Line): void {
-    this.bytes += line.bytes + (line.whole ? 1 : 0);
-    this.lines = (this.lines ?? 0) + 1;
-    const at = timestamp_of(line.text);
-    this.first ??= at;
-    this.last = at ?? this.last;
-  }
-}
-
-async function facts_of(
-  read: (position: number) => AsyncIterable<Buffer>,
-  size: number,
-  backwards: AsyncIterable<Buffer>,
-): Promise<Facts> {
-  const facts = new Facts();
-  facts.bytes = size;
-  facts.lines = size <= COUNT_LIMIT_BYTES ? await count_lines(read(0)) : null;
-  facts.first = await first_timestamp(lines_of(limited(read(0), TIMESTAMP_BYTES)));
-  facts.last = await first_timestamp(lines_backwards(limited(backwards, TIMESTAMP_BYTES)));
-  return facts;
-}
-
-async function count_lines(chunks: AsyncIterable<Buffer>): Promise<number> {
-  let lines = 0;
-  let open = false;
-  for await (const chunk of chunks) {
-    for (let at = chunk.indexOf(0x0a); at >= 0; at = chunk.indexOf(0x0a, at + 1)) lines++;
-    open = chunk.at(-1) !== 0x0a;
-  }
-  return lines + (open ? 1 : 0);
 }
