@@ -47,15 +47,19 @@ test.each(["pty", "pipe"] as const)(
 );
 
 test.each(["pty", "pipe"] as const)(
-  "a host that is killed while it waits for its agent to leave (--stdout %s) leaves the end to the supervisor",
+  "a host that is killed while it waits for its agent to leave (--stdout %s) leaves the end to the supervisor, which a later kill hurries",
   async (stdout) => {
     const agent = await supervisor.deploy({ command: [fixture("ignores-signals")], stdout });
     await supervisor.printed(agent, "ready");
     const host = (await now(agent)).host as ProcessRef;
-    const kill = supervisor.client.call("kill", { params: { agent: agent.id }, body: { grace_ms: 600 } });
+    const kill = (grace_ms: number) =>
+      supervisor.client.call("kill", { params: { agent: agent.id }, body: { grace_ms } });
+    const killing = kill(600_000);
     await eventually("the end to begin", async () => (await now(agent)).status === "stopping");
     process.kill(host.pid, "SIGKILL");
-    const receipt = await kill;
+    await eventually("the host to be gone", () => !is_alive(host));
+    await kill(0);
+    const receipt = await killing;
     expect(receipt.cleanup).toMatchObject({ survivors: [], handles: "clear", files_failed: [] });
     expect(receipt.notes.join()).toContain("what was still in the terminal is not known");
     expect(is_alive(agent.process as ProcessRef)).toBe(false);

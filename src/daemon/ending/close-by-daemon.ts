@@ -27,9 +27,10 @@ export async function by_ourselves(services: Services, agent: AgentRecord, endin
     ...[...services.registry.agents()].flatMap((one) => (one.host && is_alive(one.host) ? [one.host.pid] : [])),
   ];
   const cgroups = groups.map((one) => one.path);
+  const hurry = services.ends.get(agent.id)?.hurry;
   const ended = await end_family(
     { leader: agent.process, cookie: agent.cookie as string, exclude, cgroups },
-    { signal: "SIGTERM", grace_ms: ending.grace_ms },
+    { signal: "SIGTERM", grace_ms: ending.grace_ms, ...(hurry ? { hurry } : {}) },
   );
   const oom_kills = count_oom_kills(groups);
   const notes = end_notes(ended.notes, oom_kills, agent.limits, remove_groups(groups));

@@ -16,6 +16,7 @@ export class EndUnderWay<T = Receipt> {
   waiting_for: unknown = null;
   private result = outcome<T>();
   private again = deferred();
+  private readonly hurried = new AbortController();
 
   /** `halted` ends it between two attempts; `on_failure` hears of each that failed, and how long the pause is, in ms. */
   constructor(
@@ -48,6 +49,16 @@ export class EndUnderWay<T = Receipt> {
   join(): Promise<T> {
     this.again.resolve();
     return this.result.promise;
+  }
+
+  /** Aborted when a grace that is under way is to be over. */
+  get hurry(): AbortSignal {
+    return this.hurried.signal;
+  }
+
+  /** The grace that is under way is over so long from now, in ms, if it is not before. */
+  cut_short(grace_ms: number): void {
+    setTimeout(() => this.hurried.abort(), grace_ms).unref();
   }
 
   /** Resolves when no attempt is under way. */

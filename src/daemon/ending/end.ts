@@ -63,10 +63,16 @@ export function end_agent(services: Services, agent: AgentRecord, request: EndRe
   return answer;
 }
 
-/** A later, shorter grace cuts the first one short. */
+/** A later, shorter grace cuts the first one short, whoever ends the agent: its host, or the daemon where that is gone, or goes meanwhile. */
 function hurry(services: Services, agent: AgentRecord, request: EndRequest): void {
+  const { ending } = agent;
+  if (request.cause !== "kill" || ending?.step !== "stop") return;
+  if (request.grace_ms < ending.grace_ms) {
+    ending.grace_ms = request.grace_ms;
+    services.ends.get(agent.id)?.cut_short(request.grace_ms);
+  }
   const link = services.hosts.get(agent.id);
-  if (!link || request.cause !== "kill" || agent.ending?.step !== "stop") return;
+  if (!link) return;
   link.request({ type: "stop", cause: "kill", signal: "SIGTERM", grace_ms: request.grace_ms }).catch((error) => {
     services.log.warn({ agent_id: agent.id, error: message_of(error) }, "the shorter grace did not reach the host");
   });
