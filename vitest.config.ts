@@ -23,9 +23,12 @@ export default defineConfig({
     // Two files at a time on any machine: each may run a daemon, a tmux server and several agents of its own.
     maxWorkers: 2,
     sequence: { sequencer: LongestFirst },
-    // End-to-end tests await real processes. They wait for events, so this is a limit for hangs and not a pace.
-    testTimeout: 60_000,
-    hookTimeout: 60_000,
+    // End-to-end tests await real processes. They wait for events, so this is a limit for hangs and not a pace. Each wait has 40 s and says what it waited for: there is room for
+    // several that are slow. (With 60 s, a test that has much to do took 53 on a machine with a load of 20.)
+    testTimeout: 180_000,
+    hookTimeout: 120_000,
+    // The same for what is looked at until it is so: vitest's own second is a pace that a loaded machine does not keep.
+    expect: { poll: { timeout: 40_000 } },
     reporters: process.env.CI ? ["default", "./scripts/vitest-plain-reporter.mjs"] : ["default"],
   },
 });

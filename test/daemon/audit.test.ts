@@ -150,11 +150,11 @@ test("an audit does not keep the supervisor from stopping: its lsof is ended", a
   audit.note([verdict], null);
   await with_lsof("mkfifo PLACE/fifo; cat PLACE/fifo", async (place) => {
     const result = audit.run();
-    await expect.poll(() => processes_marked(place).length, { timeout: 10_000 }).toBeGreaterThan(0);
+    await expect.poll(() => processes_marked(place).length).toBeGreaterThan(0);
     halted.abort();
     await audit.close();
     expect(await result).toMatchObject({ disputes: [], failure: "the supervisor is stopping; lsof was ended" });
-    await expect.poll(() => processes_marked(place), { timeout: 10_000 }).toEqual([]);
+    await expect.poll(() => processes_marked(place)).toEqual([]);
   });
 });
 

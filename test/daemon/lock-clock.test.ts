@@ -65,5 +65,5 @@ test("a daemon whose workspace is no more, or says that it is another's, is told
   await rm(join(workspace, "daemon.json"));
   await rm(join(workspace, ".lock"), { recursive: true });
   await vi.advanceTimersByTimeAsync(RENEWAL_MS);
-  await vi.waitFor(() => expect(lost).toHaveBeenCalledWith(expect.stringContaining("daemon.json is gone")));
+  await vi.waitFor(() => expect(lost).toHaveBeenCalledWith(expect.stringContaining("daemon.json is gone")), 40_000);
 });

@@ -6,7 +6,7 @@ import { promisify } from "node:util";
 import { afterAll, beforeAll, expect, onTestFinished, test } from "vitest";
 import { Leases, load_leases } from "../../src/drivers/lease.ts";
 import { list_mounts } from "../../src/drivers/mounts.ts";
-import { NO_MOUNT, needs } from "../support/disks.ts";
+import { NO_MOUNT, needs, unmount } from "../support/disks.ts";
 import {
   hold,
   hold_by_running,
@@ -152,7 +152,7 @@ test.skipIf(NO_MOUNT ?? NO_LEASE)(
     const at = (name: string) => join(place, name);
     const layers = `lowerdir=${at("lower")},upperdir=${at("upper")},workdir=${at("work")}`;
     await run("mount", ["-t", "overlay", "-o", layers, "none", at("mnt")]);
-    onTestFinished(() => run("umount", [at("mnt")]).then(() => undefined));
+    onTestFinished(() => unmount(at("mnt")));
     const file = await new_file(at("mnt"));
     expect(await ask(file)).toEqual({
       answer: "impossible",

@@ -10,6 +10,7 @@ import { afterAll, beforeAll, expect, onTestFinished, test } from "vitest";
 import { LookThread } from "../../src/drivers/look-thread.ts";
 import type { FileId } from "../../src/drivers/lsof.ts";
 import { hold, holders_directory, LOOK_PROGRAM, remove_directory } from "../support/holders.ts";
+import { eventually } from "../support/supervisor.ts";
 
 const run = promisify(execFile);
 const tool = (name: string) => fileURLToPath(new URL(`../fixtures/tools/${name}`, import.meta.url));
@@ -39,17 +40,24 @@ test("while a process with thousands of descriptors is looked at, other work of 
   let turns = 0;
   const count = setInterval(() => turns++, 1);
   onTestFinished(() => clearInterval(count));
-  const look = await looking.look([id]);
+  // On a loaded machine the one thread may have a processor for all of a look, and the other none; a look that held this one up would never leave it a turn.
+  const look = await eventually("turns during a look", async () => {
+    turns = 0;
+    const one = await looking.look([id]);
+    return turns > 1 ? one : null;
+  });
   const matches = look.ok ? look.matches.filter(({ pid }) => pid === holder.pid) : [];
   // However many descriptors: it is one file under one name.
   expect(matches).toMatchObject([{ inode: id.inode, path, mapped: false, in_thread: false }]);
-  expect(turns).toBeGreaterThan(1);
   expect(await looking.again(matches)).toEqual(matches);
 });
 
 test("a process that does not let itself be looked at keeps nobody for long: there is no look until it does, and then there is one", async () => {
   const { id } = await new_file("stuck");
   const looking = thread({ program: tool("stuck-look-thread.cjs"), patience_ms: 300 });
+  looking.warm();
+  const gate = (looking as unknown as { seen: Int32Array }).seen;
+  await expect.poll(() => Atomics.load(gate, 1)).toBe(4711);
   const first = looking.look([id]);
   const second = looking.look([id]);
   const failed = { ok: false, reason: "process 4711 does not let itself be looked at" };
@@ -58,7 +66,6 @@ test("a process that does not let itself be looked at keeps nobody for long: the
   expect(await second).toEqual(failed);
   expect(await looking.look([id])).toEqual(failed);
   expect(await looking.again([])).toBeNull();
-  const gate = (looking as unknown as { seen: Int32Array }).seen;
   Atomics.store(gate, 1, 0);
   Atomics.notify(gate, 1);
   await expect.poll(() => looking.look([id])).toEqual({ ok: true, matches: [], ask_about: [] });
@@ -66,7 +73,7 @@ test("a process that does not let itself be looked at keeps nobody for long: the
 
 test("a thread that goes on from process to process is waited for, however long it takes", async () => {
   const { id } = await new_file("slow");
-  const looking = thread({ program: tool("slow-look-thread.cjs"), patience_ms: 400 });
+  const looking = thread({ program: tool("slow-look-thread.cjs"), patience_ms: 2_000 });
   expect(await looking.look([id])).toEqual({ ok: true, matches: [], ask_about: [] });
 });
 
@@ -122,7 +129,7 @@ test("a thread that waits in the kernel does not keep its end waiting for ever, 
   await copyFile(tool("blocked-look-thread.cjs"), program);
   const gate = join(dir, "look-gate");
   await run("mkfifo", [gate]);
-  const looking = new LookThread({ program, patience_ms: 1_000 });
+  const looking = new LookThread({ program });
   const asked = looking.look([id]);
   const { seen, worker } = looking as unknown as { seen: Int32Array; worker: Worker };
   const gone = once(worker, "exit");

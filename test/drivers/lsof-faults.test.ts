@@ -20,7 +20,7 @@ afterEach(async () => {
 });
 
 /** Asks a fake, which is a shell script; `$REAL` runs the real one. */
-async function ask(script: string, deadline_ms = 5_000) {
+async function ask(script: string, deadline_ms = 40_000) {
   const program = join(dir, "fake-lsof");
   await writeFile(program, `#!/bin/sh\nREAL() { lsof "$@"; }\nexport TEST_MARK=${dir}\n${script}\n`);
   await chmod(program, 0o755);
@@ -52,7 +52,7 @@ test.each([
 ])("an lsof that %s has no verdict: unknown, with the reason", async (_what, script, reason) => {
   const { verdict } = await ask(script);
   expect(verdict).toMatchObject({ verdict: "unknown", holders: [], reason: expect.stringMatching(reason) });
-  await expect.poll(() => processes_marked(dir), { timeout: 5_000 }).toEqual([]);
+  await expect.poll(() => processes_marked(dir)).toEqual([]);
 });
 
 const GONE_MOUNT = `echo 'lsof: "-e /mnt/gone" is not a mounted file system.' >&2; exit 1`;
@@ -62,7 +62,8 @@ test("an lsof that is told of a mount which was unmounted meanwhile is asked aga
     `echo x >>${dir}/asked; if [ "$(wc -l <${dir}/asked)" -lt 3 ]; then ${GONE_MOUNT}; fi; REAL "$@"`,
   );
   expect(answer).toEqual({ ok: true, holders: [] });
-  expect(await readFile(join(dir, "asked"), "utf8")).toBe("x\nx\nx\n");
+  // Once more where a mount of somebody else's goes in that very moment.
+  expect(await readFile(join(dir, "asked"), "utf8")).toMatch(/^(x\n){3,4}$/);
 });
 
 test("where file systems come and go all the time nobody can tell, and it is not asked for ever", async () => {
@@ -88,9 +89,10 @@ test("an lsof that hangs is ended at its deadline with everything it started, th
   const { verdict, took_ms } = await ask("sleep 1000 & trap '' TERM; sleep 1000", 400);
   expect(verdict).toMatchObject({ verdict: "unknown", reason: expect.stringContaining("did not answer in 400 ms") });
   expect(took_ms).toBeGreaterThanOrEqual(399);
-  expect(took_ms).toBeLessThan(4_000);
+  // Far from the 1000 s for which it would hang.
+  expect(took_ms).toBeLessThan(20_000);
   // KILL has been sent; the kernel needs a moment.
-  await expect.poll(() => processes_marked(dir), { timeout: 5_000 }).toEqual([]);
+  await expect.poll(() => processes_marked(dir)).toEqual([]);
 });
 
 test("the slow but well lsof has its verdict", async () => {

@@ -29,10 +29,11 @@ test("A process that was there before is older by its pid, and one that came aft
     const all = list_processes(since).map((one) => one.pid);
     const quick = list_processes(since, birth).map((one) => one.pid);
     expect(quick).toContain(after.pid);
-    // Who came between the two lists is in the second alone, who went in the first alone: of those in both nobody is left out but within the tick of the birth.
-    expect(all.filter((pid) => pid >= leader.pid && pid <= after.pid)).toEqual(
-      quick.filter((pid) => pid >= leader.pid && pid <= after.pid),
-    );
+    // Others come and go: who was there before the second list and is there after it must be in it, and whoever is in it of those born meanwhile was there before.
+    const later = list_processes(since).map((one) => one.pid);
+    const of_these = (pids: number[]) => pids.filter((pid) => pid >= leader.pid && pid <= after.pid);
+    expect(of_these(quick)).toEqual(expect.arrayContaining(of_these(all).filter((pid) => later.includes(pid))));
+    expect(of_these(all)).toEqual(expect.arrayContaining(of_these(quick)));
   } finally {
     await Promise.all([before, leader, after].map((one) => one.end()));
   }

@@ -15,6 +15,7 @@ import { fileURLToPath } from "node:url";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import type { AgentRecord } from "../../src/contract/agent.ts";
 import type { AgentView } from "../../src/contract/agent-view.ts";
+import { remove_group } from "../../src/drivers/cgroup.ts";
 import { gap_or_double } from "../support/numbered-lines.ts";
 import { stop_host } from "../support/stop-host.ts";
 import { eventually, fixture, TestSupervisor } from "../support/supervisor.ts";
@@ -35,9 +36,17 @@ const numbers = () => supervisor.deploy({ command: [fixture("prints-numbers"), "
 const registry_of = (agent: AgentRecord) =>
   join(dirname(agent.tracked_files.prompt_file as string), "AGENT_REGISTRY.json");
 const events = async () => {
-  const text = (await supervisor.cli(["events"])).stdout.trim();
-  return text.split("\n").map((line) => JSON.parse(line) as { type: string; agent_id: string | null; message: string });
+  const text = (await supervisor.cli(["events"])).stdout;
+  return text
+    .split("\n")
+    .filter(Boolean)
+    .map((line) => JSON.parse(line) as { type: string; agent_id: string | null; message: string });
 };
+/** All that its host says is on record, which is a moment after the host is connected. */
+const is_taken_up = (agent: AgentRecord) =>
+  eventually(`${agent.id} to be taken up`, async () =>
+    (await events()).some((one) => one.type === "agent_adopted" && one.agent_id === agent.id),
+  );
 /** True while exactly this process exists. */
 const lives = ({ pid, start_time }: { pid: number; start_time: number }) => {
   try {
@@ -58,7 +67,8 @@ describe("a host that", () => {
     const { host } = await get(stopped);
     await stop_host(supervisor, host?.pid as number);
     await supervisor.boot();
-    expect(await get(other)).toMatchObject({ status: "running", host_state: "connected" });
+    await has_state(other, "connected");
+    expect(await get(other)).toMatchObject({ status: "running" });
     await has_state(stopped, "unresponsive");
     expect((await supervisor.cli(["ps"])).stdout).toContain("running, host unresponsive");
     expect((await supervisor.cli(["status", stopped.id])).stdout).toMatch(
@@ -227,7 +237,7 @@ describe("a registry that is lost while no supervisor runs", () => {
     rmSync(`${path}.bak`);
     await supervisor.boot();
     for (const agent of before) {
-      await has_state(agent, "connected");
+      await is_taken_up(agent);
       const { notes, last_update: _when, status: _status, usage: _usage, ...now } = await get(agent);
       expect(notes.join()).toContain("rebuilt");
       const { notes: _none, last_update: _before, status: _running, usage: _used, ...was } = agent;
@@ -246,7 +256,7 @@ describe("a registry that is lost while no supervisor runs", () => {
     rmSync(dir, { recursive: true });
     await supervisor.boot();
     for (const agent of agents) {
-      await has_state(agent, "connected");
+      await is_taken_up(agent);
       expect(await get(agent)).toMatchObject({ status: "running", process: agent.process, task_id: agent.task_id });
       expect((await get(agent)).notes.join()).toMatch(/what its host remembers.*its logs have 0/);
     }
@@ -256,15 +266,16 @@ describe("a registry that is lost while no supervisor runs", () => {
   });
 
   test("counts agents whose hosts are gone as lost, cleans up their files, and takes in the exit records of others", async () => {
+    const go = join(supervisor.root, "go");
     const [lost, ended] = await Promise.all([
       numbers(),
-      supervisor.deploy({ command: ["sh", "-c", "read x </dev/tty; exit 3"] }),
+      supervisor.deploy({ command: ["sh", "-c", `while [ ! -e '${go}' ]; do sleep 0.02; done; exit 3`] }),
     ]);
     const { host } = await get(lost);
     const path = registry_of(lost);
     const task = dirname(path);
-    await supervisor.client.call("send", { params: { agent: ended.id }, body: { text: "" } }).catch(() => undefined);
     await supervisor.signal_daemon("SIGKILL");
+    writeFileSync(go, "");
     await eventually("the exit record", () => existsSync(join(task, "exits", `${ended.id}.json`)));
     process.kill(host?.pid as number, "SIGKILL");
     rmSync(path);
@@ -303,7 +314,8 @@ test("a launch that an earlier supervisor began is waited for, and its outcome c
   await supervisor.signal_daemon("SIGKILL");
   await deploying;
   await supervisor.boot();
-  expect(await get(agent as AgentRecord)).toMatchObject({ status: "deploying", host_state: "starting" });
+  await has_state(agent as AgentRecord, "starting");
+  expect(await get(agent as AgentRecord)).toMatchObject({ status: "deploying" });
   writeFileSync(gate, "go on\n");
   await eventually("the agent to run", async () => (await get(agent as AgentRecord)).status === "running");
   await supervisor.printed(agent as AgentRecord, "ready");
@@ -355,10 +367,7 @@ test("a restart of the machine is told from a crash: agents are lost with that r
   for (const host of hosts) process.kill(host?.pid as number, "SIGKILL");
   execFileSync("tmux", ["-S", tmux_socket, "kill-server"]);
   for (const { path: group } of groups)
-    await eventually(`${group} to be empty and removed`, () => {
-      if (existsSync(group) && !readFileSync(join(group, "cgroup.procs"), "utf8")) rmdirSync(group);
-      return !existsSync(group);
-    });
+    await eventually(`${group} to be empty and removed`, () => !existsSync(group) || remove_group(group));
   for (const dir of new Set(groups.map((one) => dirname(one.path)))) rmdirSync(dir);
   const daemon_json = join(supervisor.workspace, "daemon.json");
   for (const file of [path, daemon_json])

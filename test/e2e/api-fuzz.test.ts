@@ -6,7 +6,7 @@ import fc from "fast-check";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { ERRORS, type ErrorCode } from "../../src/contract/errors.ts";
 import { OPERATIONS, type OperationName } from "../../src/contract/operations.ts";
-import { fixture, TestSupervisor } from "../support/supervisor.ts";
+import { eventually, fixture, TestSupervisor } from "../support/supervisor.ts";
 
 let supervisor: TestSupervisor;
 let agent_id: string;
@@ -191,8 +191,11 @@ describe.each(NAMES)("%s", (name) => {
   );
 
   test("refuses a request that is wrong anywhere, and leaves the registry as it was", async () => {
-    // Reports reach the registry a moment later: they are all there when an end or a deploy writes.
-    await supervisor.client.call("create_task", { body: { description: "settles" } });
+    // Reports reach the registry a moment later.
+    await eventually("the reports of the tests before to be on disk", async () => {
+      const { last_update } = await supervisor.client.call("get_agent", { params: { agent: agent_id } });
+      return supervisor.registry_on_disk().some((one) => one.id === agent_id && one.last_update === last_update);
+    });
     const before = registries();
     const { method } = OPERATIONS[name];
     const wrong = fc.oneof(

@@ -16,7 +16,7 @@ describe("nobody else is signalled", () => {
   afterEach(() => supervisor.dispose());
 
   const kill = (agent: AgentRecord) =>
-    supervisor.client.call("kill", { params: { agent: agent.id }, body: { grace_ms: 5000 } });
+    supervisor.client.call("kill", { params: { agent: agent.id }, body: { grace_ms: 60_000 } });
   /** An agent with the command line of every bystander here. */
   const deploy_recorder = () =>
     supervisor.deploy({

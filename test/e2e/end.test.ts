@@ -1,4 +1,5 @@
 import { closeSync, existsSync, openSync, readFileSync, renameSync, symlinkSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { eventually, fixture, processes_marked, TestSupervisor } from "../support/supervisor.ts";
 
@@ -12,15 +13,14 @@ describe("an end", () => {
   afterEach(() => supervisor.dispose());
 
   test("by KILL comes only after the grace for an agent that ignores TERM, HUP and INT, and only then are its files touched", async () => {
-    const agent = await supervisor.deploy({ command: [fixture("ignores-signals")] });
+    // It looks itself, for as long as it lives.
+    const log = '"$SUPERVISOR_WORKSPACE/$SUPERVISOR_TASK_ID/logs/$SUPERVISOR_AGENT_ID"_stream.jsonl';
+    const script = `trap '' TERM HUP INT; echo ready; while [ -e ${log} ]; do : >lives; sleep 0.01; done; : >touched`;
+    const agent = await supervisor.deploy({ command: ["sh", "-c", script] });
     await supervisor.printed(agent, "ready");
-    const kill = supervisor.client.call("kill", { params: { agent: agent.id }, body: { grace_ms: 700 } });
-    await eventually(
-      "the end to begin",
-      async () => (await supervisor.client.call("get_agent", { params: { agent: agent.id } })).status === "stopping",
-    );
-    expect(existsSync(agent.tracked_files.log_file as string)).toBe(true);
-    const receipt = await kill;
+    const receipt = await supervisor.client.call("kill", { params: { agent: agent.id }, body: { grace_ms: 700 } });
+    const seen = ["lives", "touched"].map((name) => existsSync(join(supervisor.root, name)));
+    expect(seen, "what the agent saw: its log, and its log gone").toEqual([true, false]);
     expect(receipt.exit.signal).toBe("SIGKILL");
     expect(receipt.signals.map((one) => one.signal)).toContain("SIGTERM");
     expect(receipt.cleanup.duration_ms.stop).toBeGreaterThanOrEqual(690);
@@ -59,11 +59,19 @@ describe("an end", () => {
   });
 
   test("of all agents does not stumble over a deploy that fails meanwhile", async () => {
-    const failing = supervisor.deploy({ command: ["/bin/sleep", "x".repeat(200_000)] }).catch((error) => error.code);
-    await eventually(
-      "the deploy to be registered",
-      async () => (await supervisor.client.call("list_agents")).length > 0,
-    );
+    const deploy = () =>
+      supervisor.deploy({ command: ["/bin/sleep", "x".repeat(200_000)] }).catch((error) => error.code);
+    let failing = deploy();
+    await eventually("a deploy to be registered that has not failed yet", async () => {
+      let over = false;
+      void failing.then(() => {
+        over = true;
+      });
+      while (!over) if ((await supervisor.client.call("list_agents")).length > 0) return true;
+      // It had failed before anybody could look.
+      failing = deploy();
+      return false;
+    });
     expect((await supervisor.client.call("kill_many", { body: { all: true } })).success).toBe(true);
     expect(await failing).toBe("launch_failed");
     expect(await supervisor.client.call("list_agents", { query: { all: true } })).toEqual([]);
@@ -72,9 +80,10 @@ describe("an end", () => {
   test("takes helpers along that went to the background, under nohup and into a session of their own", async () => {
     const agent = await supervisor.deploy({ command: [fixture("leaves-helpers")] });
     await supervisor.printed(agent, "ready");
+    // When they are `sleep`, and no longer the shell, nohup or setsid that becomes it.
     await eventually(
       "three helpers",
-      () => processes_marked(supervisor.root).filter((one) => one.includes("sleep 1000")).length === 3,
+      () => processes_marked(supervisor.root).filter((one) => /^\d+ sleep 1000 $/.test(one)).length === 3,
     );
     const receipt = await supervisor.client.call("kill", { params: { agent: agent.id } });
     expect(receipt.cleanup.processes_ended.filter((one) => one.command === "sleep")).toHaveLength(3);
@@ -204,6 +213,7 @@ describe("an end", () => {
 
   test("begun by the agent's report of completion archives its files", async () => {
     const agent = await supervisor.deploy({ command: [fixture("idles")], grace_ms: 300 });
+    await supervisor.printed(agent, "ready");
     await supervisor.client.call("progress", {
       params: { agent: agent.id },
       body: { status: "completed", message: "done", progress: 100 },

@@ -204,7 +204,7 @@ test("a start sweeps what killed runs left and nothing that belongs to anybody",
   await supervisor.boot();
   expect(swept.filter((path) => existsSync(path))).toEqual([]);
   expect(kept.filter((path) => !existsSync(path))).toEqual([]);
-  expect(supervisor.daemon_stderr).toContain("nobody can tell whose this file in trash is");
+  await supervisor.says("nobody can tell whose this file in trash is");
   expect(await supervisor.client.call("get_agent", { params: { agent: running.id } })).toMatchObject({
     status: "running",
   });

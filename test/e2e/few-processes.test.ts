@@ -80,7 +80,9 @@ describe.skipIf(NO_PIDS_LIMIT)(needs(NO_PIDS_LIMIT, "when no more processes may 
     few.limit(null);
     expect(worked, "with 24 it works").toBeGreaterThanOrEqual(1);
     // A host that died over its launch may have launched: such an agent is ended like any other, with a receipt. Of the rest nothing is left.
-    const ended = supervisor.registry_on_disk().filter((one) => one.receipt);
+    const has_ended = () => supervisor.registry_on_disk().filter((one) => one.receipt);
+    await eventually("what was refused to be taken back", () => known().length === 1 + has_ended().length);
+    const ended = has_ended();
     expect(ended.filter((one) => one.status !== "terminated" && one.receipt?.cause !== "deploy_failed")).toEqual([]);
     expect(ended.filter((one) => one.receipt?.cleanup.survivors.length !== 0)).toEqual([]);
     expect(known()).toEqual([printer, ...ended].map(({ id }) => id).sort());

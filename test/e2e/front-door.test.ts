@@ -100,11 +100,9 @@ describe("with a daemon", () => {
     const agent = await supervisor.deploy({ command: [fixture("idles")] });
     const report = () =>
       supervisor.client.call("progress", { params: { agent: agent.id }, body: { status: "working", message: "m" } });
-    const began = performance.now();
+    // How fast they are is the machine's; that the limit is not what holds them up is said by the answers.
     const answers = await in_parallel(3_000, 40, report);
     expect(answers.filter((one) => one !== "ok")).toEqual([]);
-    // Not a pace to keep on a busy machine: it says that the limit is not what holds reports up.
-    expect(performance.now() - began).toBeLessThan(20_000);
     const lines = readFileSync(agent.tracked_files.progress_file as string, "utf8")
       .trim()
       .split("\n");
@@ -233,7 +231,8 @@ test("a second Ctrl-C during an end stops the daemon at once and says so; the en
   await eventually("its end to begin", async () => (await supervisor.cli(["events"])).stdout.includes("agent_ending"));
   child.kill("SIGINT");
   await eventually("the stop to begin", () => stderr.includes("a second signal stops at once"));
-  const exited = new Promise<number | null>((resolve) => child.once("exit", resolve));
+  // With all that it said.
+  const exited = new Promise<number | null>((resolve) => child.once("close", resolve));
   // The same press twice is one; a later one is the second.
   await eventually("the daemon's end", () => !child.kill("SIGINT") || child.exitCode !== null);
   expect(await exited).toBe(1);

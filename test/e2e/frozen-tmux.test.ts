@@ -1,6 +1,7 @@
 import { readdirSync } from "node:fs";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import type { AgentRecord } from "../../src/contract/agent.ts";
+import { read_process } from "../../src/drivers/procfs.ts";
 import { eventually, fixture, TestSupervisor } from "../support/supervisor.ts";
 
 describe("a tmux server that is frozen (SIGSTOP)", () => {
@@ -20,6 +21,7 @@ describe("a tmux server that is frozen (SIGSTOP)", () => {
   const freeze = async () => {
     frozen = Number((await tmux("display-message -p '#{pid}'")).stdout);
     process.kill(frozen, "SIGSTOP");
+    await eventually("the server to be stopped", () => read_process(frozen)?.state === "T");
     return frozen;
   };
   const thaw = () => {
@@ -61,7 +63,10 @@ describe("a tmux server that is frozen (SIGSTOP)", () => {
     thaw();
     await eventually("the receipt to be amended", async () => (await now(first)).receipt?.session_killed);
     expect((await now(first)).receipt?.amended_at).toEqual(expect.any(String));
-    expect((await tmux("list-sessions -F '#{session_name}'")).stdout).toBe(`${second.tmux_session}\n`);
+    // What the refused deploy had asked for may be begun by now, and is ended.
+    await expect
+      .poll(async () => (await tmux("list-sessions -F '#{session_name}'")).stdout)
+      .toBe(`${second.tmux_session}\n`);
     expect((await supervisor.cli(["attach", second.id, "--json"])).code).toBe(0);
     const agents = await supervisor.client.call("list_agents", { query: { all: true } });
     expect(agents.map((one) => one.id).sort()).toEqual([first.id, second.id].sort());

@@ -17,9 +17,10 @@ test("a test that times out in the middle leaves no daemon, host, tmux server or
 import { test } from "vitest";
 import { fixture, TestSupervisor } from "${ROOT}test/support/supervisor.ts";
 test("hangs", async () => {
-  const supervisor = await TestSupervisor.start();
-  await supervisor.deploy({ command: [fixture("idles")] });
+  const supervisor = await TestSupervisor.prepare();
   writeFileSync(${JSON.stringify(says)}, supervisor.root);
+  await supervisor.boot();
+  await supervisor.deploy({ command: [fixture("idles")] });
   await new Promise(() => {});
 }, 8_000);
 `,

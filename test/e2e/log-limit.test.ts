@@ -235,16 +235,20 @@ describe("a log that is full", () => {
   );
 
   test("is not limited again while the agent is being ended", async () => {
-    const script = `trap "" HUP; trap "echo asked; sleep 2; seq 100000; exit 0" TERM; echo ready; while :; do sleep 0.05; done`;
+    const go = join(supervisor.root, "go");
+    const asked = `echo asked; while [ ! -e ${go} ]; do sleep 0.02; done; seq 100000; exit 0`;
+    const script = `trap "" HUP; trap "${asked}" TERM; echo ready; while :; do sleep 0.05; done`;
     const agent = await supervisor.deploy({
       command: ["sh", "-c", `sh -c '${script}' & read -r _ </dev/tty`],
       log_max_bytes: 50_000,
       log_full: "pause",
+      grace_ms: 60_000,
     });
     await supervisor.printed(agent, "ready");
     await supervisor.client.call("send", { params: { agent: agent.id }, body: { text: "go" } });
     await supervisor.printed(agent, "asked");
     expect((await supervisor.cli(["set", agent.id, "--log-max", "4096"])).code).toBe(1);
+    writeFileSync(go, "");
     const receipt = await supervisor.client.call("wait", { params: { agent: agent.id } });
     expect(receipt.cleanup.bytes_logged).toBeGreaterThan(500_000);
   });

@@ -4,7 +4,10 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync
 import { tmpdir } from "node:os";
 import { ResourceUpdatedNotificationSchema } from "@modelcontextprotocol/sdk/types.js";
 import { afterEach, beforeEach, describe, expect, onTestFinished, test } from "vitest";
+import type { ProcessRef } from "../../src/contract/receipt.ts";
+import { process_ref_of } from "../../src/drivers/procfs.ts";
 import { McpClient } from "../support/mcp.ts";
+import { end_exactly } from "../support/processes.ts";
 import { eventually, fixture, TestSupervisor } from "../support/supervisor.ts";
 
 TestSupervisor.spare_hosts = "default";
@@ -210,6 +213,7 @@ describe("an MCP client", () => {
       status: "running",
     });
     const waiting = mcp.call("wait_for_agent", { agent_id });
+    await eventually("its output", async () => (await mcp.call("get_agent_output", { agent_id })).output !== "");
     await mcp.call("kill_real_agent", { agent_id, cleanup: "archive" });
     expect(await waiting).toMatchObject({ success: true, agent_id, ended: true, status: "terminated" });
     expect(await mcp.call("get_agent_output", { agent_id })).toMatchObject({
@@ -348,7 +352,7 @@ describe("an MCP server without a supervisor", () => {
     const mcp = await McpClient.connect(supervisor);
     const deployed = await mcp.call("deploy_headless_agent", { prompt: "x", command: [fixture("idles")] });
     const first = daemon().pid;
-    process.kill(first, "SIGKILL");
+    await end_exactly(process_ref_of(first) as ProcessRef);
     expect(await mcp.call("wait_for_agent", { agent_id: deployed.agent_id, timeout_ms: 1 })).toMatchObject({
       ended: false,
       status: "running",

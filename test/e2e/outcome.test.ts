@@ -54,7 +54,7 @@ describe("the outcome of an agent's work", () => {
   });
 
   test("reported by an agent that does not leave is followed by TERM when its grace is over, and its exit then says nothing", async () => {
-    const agent = await supervisor.deploy({ command: ["sh", "-c", LEAVES], grace_ms: 400 });
+    const agent = await supervisor.deploy({ command: ["sh", "-c", LEAVES], grace_ms: 2_000 });
     await supervisor.printed(agent, "ready");
     await report(agent, "failed");
     expect(await receipt_of(agent)).toMatchObject({
@@ -67,14 +67,15 @@ describe("the outcome of an agent's work", () => {
   });
 
   test.each([
-    ["completed", "sleep 1000", "SIGTERM", 0],
-    ["completed", "trap 'exit 7' TERM; sleep 1000 & wait", null, 0],
-    ["failed", "sleep 1000", "SIGTERM", 1],
-    ["failed", "trap 'exit 0' TERM; sleep 1000 & wait", null, 1],
+    ["completed", "echo ready; sleep 1000", "SIGTERM", 0],
+    ["completed", "trap 'exit 7' TERM; echo ready; sleep 1000 & wait", null, 0],
+    ["failed", "echo ready; sleep 1000", "SIGTERM", 1],
+    ["failed", "trap 'exit 0' TERM; echo ready; sleep 1000 & wait", null, 1],
   ] as const)(
     "reported as %s by an agent that is then sent TERM (%s) is what 'wait' exits with",
     async (status, script, signal, code) => {
-      const agent = await supervisor.deploy({ command: ["sh", "-c", `echo ready; ${script}`], grace_ms: 200 });
+      // As long as it may take to leave after TERM, too.
+      const agent = await supervisor.deploy({ command: ["sh", "-c", script], grace_ms: 2_000 });
       await supervisor.printed(agent, "ready");
       await report(agent, status);
       const waited = await supervisor.cli(["wait", agent.id, "--json"]);
@@ -91,7 +92,7 @@ describe("the outcome of an agent's work", () => {
       "the end to begin",
       async () => (await supervisor.client.call("get_agent", { params: { agent: agent.id } })).status === "stopping",
     );
-    const receipt = await supervisor.client.call("kill", { params: { agent: agent.id }, body: { grace_ms: 5000 } });
+    const receipt = await supervisor.client.call("kill", { params: { agent: agent.id }, body: { grace_ms: 60_000 } });
     expect(receipt).toMatchObject({ cause: "reported_completed", exit: { code: 9 } });
   });
 

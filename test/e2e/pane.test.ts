@@ -48,7 +48,8 @@ describe("a tmux server that dies", () => {
   };
   const placeholders = () =>
     processes_marked(supervisor.root).filter((one) => /^\d+ (\/bin\/sh -c .*\.life|cat $)/s.test(one));
-  const kill_server = async () => process.kill(await server_pid(), "SIGKILL");
+  // Never 0, which is this process's own group.
+  const kill_server = async () => process.kill(await eventually("the server's pid", server_pid), "SIGKILL");
   const whole = async (agent: AgentRecord) => {
     const lines = (await supervisor.log_text(agent)).trim().split("\n");
     expect(lines).toEqual(lines.map((_, i) => `line ${i + 1}`));
@@ -143,9 +144,12 @@ describe("a tmux server that dies", () => {
     const ending = await supervisor.deploy({ command: [fixture("ignores-signals")] });
     const killed = await supervisor.deploy({ command: [fixture("idles")] });
     await supervisor.printed(ending, "ready");
-    const end = supervisor.client.call("kill", { params: { agent: ending.id }, body: { grace_ms: 400 } });
+    const kill = (grace_ms: number) =>
+      supervisor.client.call("kill", { params: { agent: ending.id }, body: { grace_ms } });
+    const end = kill(600_000);
     await eventually("the end to begin", async () => (await now(ending)).status === "stopping");
     await kill_server();
+    await kill(0);
     expect(await end).toMatchObject({
       success: true,
       session_killed: true,
@@ -168,7 +172,7 @@ describe("a tmux server that dies", () => {
     const agent = await supervisor.deploy({ command: [fixture("idles")] });
     await lose_server([agent], kill_server);
     const host = (await now(agent)).host?.pid as number;
-    expect(placeholders()).toHaveLength(2);
+    await eventually("a placeholder, a shell with its child", () => placeholders().length === 2);
     await supervisor.signal_daemon("SIGKILL");
     process.kill(host, "SIGKILL");
     await eventually("the placeholder to leave without a daemon", () => placeholders().length === 0);

@@ -3,6 +3,7 @@ import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import type { AgentRecord } from "../../src/contract/agent.ts";
+import { read_process } from "../../src/drivers/procfs.ts";
 import { eventually, fixture, TestSupervisor } from "../support/supervisor.ts";
 
 let supervisor: TestSupervisor;
@@ -24,6 +25,7 @@ const tmux = async (command: string) => {
 const freeze = async () => {
   frozen = Number(await tmux("display-message -p '#{pid}'"));
   process.kill(frozen, "SIGSTOP");
+  await eventually("the server to be stopped", () => read_process(frozen)?.state === "T");
 };
 const thaw = () => {
   if (frozen) process.kill(frozen, "SIGCONT");

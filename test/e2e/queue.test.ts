@@ -1,4 +1,4 @@
-import { readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import type { AgentRecord } from "../../src/contract/agent.ts";
@@ -30,6 +30,7 @@ function presence(file: string) {
   const order: string[] = [];
   let inside = 0;
   let most = 0;
+  if (!existsSync(file)) return { order, most };
   for (const line of readFileSync(file, "utf8").trimEnd().split("\n")) {
     const [what, id] = line.split(" ");
     if (what === "in") order.push(id as string);

@@ -7,6 +7,7 @@ import { text } from "node:stream/consumers";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import type { AgentRecord } from "../../src/contract/agent.ts";
 import type { ProcessRef } from "../../src/contract/receipt.ts";
+import { parse_stat } from "../../src/drivers/procfs.ts";
 import { files_with } from "../support/files.ts";
 import { end_exactly } from "../support/processes.ts";
 import { eventually, fixture, TestSupervisor } from "../support/supervisor.ts";
@@ -53,19 +54,20 @@ const deploy = (args: string[], command: string[] = [fixture("idles")]) =>
     { env: ENVIRONMENT },
   );
 
-/** The processes whose file in /proc has a secret in it. Those that went away, or are another user's, have none to show. */
-function processes_with(file: "cmdline" | "environ"): number[] {
+/** The processes whose file in /proc has a secret in it, each with its session. Those that went away, or are another user's, have none to show. */
+function processes_with(file: "cmdline" | "environ"): { pid: number; session: number }[] {
   return readdirSync("/proc")
     .filter((name) => /^\d+$/.test(name))
-    .filter((pid) => {
+    .flatMap((pid) => {
       try {
-        return has_secret(readFileSync(`/proc/${pid}/${file}`, "latin1"));
+        // First, because nobody's session is known when it has ended.
+        const { session } = parse_stat(Number(pid), readFileSync(`/proc/${pid}/stat`, "latin1"));
+        return has_secret(readFileSync(`/proc/${pid}/${file}`, "latin1")) ? [{ pid: Number(pid), session }] : [];
       } catch (error) {
-        if (["ENOENT", "ESRCH", "EACCES"].includes((error as NodeJS.ErrnoException).code ?? "")) return false;
+        if (["ENOENT", "ESRCH", "EACCES"].includes((error as NodeJS.ErrnoException).code ?? "")) return [];
         throw error;
       }
-    })
-    .map(Number);
+    });
 }
 
 /** Looks everywhere but into the agents' own environments. */
@@ -105,7 +107,7 @@ test("a secret from --env, --env-file, --env NAME or the caller is in the agent'
     ]),
   );
   // The agent's own `sleep` is its descendant: whoever is in its session is its own.
-  const elsewhere = processes_with("environ").filter((one) => session_of(one) !== pid);
+  const elsewhere = processes_with("environ").filter(({ session }) => session !== pid);
   expect(elsewhere, "environments of others").toEqual([]);
   await expect_nowhere("while it runs");
   expect(has_secret((await supervisor.cli(["status", agent.id])).stdout)).toBe(false);
@@ -114,21 +116,6 @@ test("a secret from --env, --env-file, --env NAME or the caller is in the agent'
   expect(has_secret(killed.stdout), "the receipt").toBe(false);
   await expect_nowhere("after its end");
 });
-
-/** Null for a process that has ended. */
-function session_of(pid: number): number | null {
-  try {
-    return Number(
-      readFileSync(`/proc/${pid}/stat`, "latin1")
-        .replace(/^.*\) /s, "")
-        .split(" ")[3],
-    );
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === "ENOENT" || (error as NodeJS.ErrnoException).code === "ESRCH")
-      return null;
-    throw error;
-  }
-}
 
 test("nor is it anywhere after the daemon was killed and another one adopted the agent, nor when the agent's host was killed", async () => {
   const id = (await deploy([])).stdout.trim();

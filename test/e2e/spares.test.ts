@@ -1,7 +1,7 @@
 import { rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { eventually, processes_marked, TestSupervisor } from "../support/supervisor.ts";
+import { eventually, kill_if_there, processes_marked, TestSupervisor } from "../support/supervisor.ts";
 
 TestSupervisor.spare_hosts = "default";
 const READY = ["sh", "-c", "echo ready; exec sleep 1000"];
@@ -60,8 +60,10 @@ describe("a spare host", () => {
     await eventually("the spare to leave", () => !lives(spare.pid));
     expect(lives(agent.host?.pid as number)).toBe(true);
     await supervisor.boot();
-    const adopted = await supervisor.client.call("get_agent", { params: { agent: agent.id } });
-    expect(adopted).toMatchObject({ status: "running", host_state: "connected" });
+    await eventually("the agent to be taken up", async () => {
+      const adopted = await supervisor.client.call("get_agent", { params: { agent: agent.id } });
+      return adopted.status === "running" && adopted.host_state === "connected";
+    });
     const next = await supervisor.spare();
     expect((await supervisor.sessions()).toSorted()).toEqual([agent.tmux_session as string, next.id].toSorted());
   });
@@ -78,7 +80,10 @@ describe("a spare host", () => {
     await eventually("it to leave", () => !lives(Number.parseInt(booting, 10)), 20_000);
     await supervisor.boot();
     const next = await supervisor.spare();
-    expect((await supervisor.sessions()).filter((name) => name.startsWith("spare-"))).toEqual([next.id]);
+    // tmux hears of the end of the other one's process a moment later.
+    await expect
+      .poll(async () => (await supervisor.sessions()).filter((name) => name.startsWith("spare-")))
+      .toEqual([next.id]);
   });
 
   test("that became an agent's host is believed when the registry was lost", async () => {
@@ -101,7 +106,7 @@ describe("a spare host", () => {
     expect(died.status).toBe("deploying");
     const { pid } = died.host as { pid: number };
     // It may have left already: it had not become the agent's then.
-    if (lives(pid)) process.kill(pid, "SIGKILL");
+    if (lives(pid)) kill_if_there(pid);
     await supervisor.boot();
     const receipt = await supervisor.client.call("wait", { params: { agent: died.id as string } });
     expect(receipt).toMatchObject({

@@ -16,6 +16,11 @@ const now = (agent: AgentRecord) => supervisor.client.call("get_agent", { params
 const pane_of = async (agent: AgentRecord) => (await tmux(`capture-pane -p -S - -t '=${agent.tmux_session}:'`)).stdout;
 const send = (agent: AgentRecord, text: string) =>
   supervisor.client.call("send", { params: { agent: agent.id }, body: { text } });
+/** As a person would, when the pane has drawn what was asked: what it answers itself comes before, as what is typed into a terminal comes in its order. */
+const type_into_pane = async (agent: AgentRecord, text: string) => {
+  await eventually("the pane to have drawn it", async () => (await pane_of(agent)).includes("asking  asked"));
+  await tmux(`send-keys -t '=${agent.tmux_session}:' ${text} Enter`);
+};
 const lose_server = async (agent: AgentRecord) => {
   const pid = Number((await tmux("display-message -p '#{pid}'")).stdout);
   process.kill(pid, "SIGKILL");
@@ -37,7 +42,7 @@ describe("a query that an agent prints", () => {
   test("is answered by the pane for an interactive agent, as by any terminal", async () => {
     const agent = await supervisor.deploy({ command: ASKS, mode: "interactive" });
     await supervisor.printed(agent, "asked");
-    await send(agent, "by-hand");
+    await type_into_pane(agent, "by-hand");
     await supervisor.printed(agent, "by-hand");
     expect(await supervisor.log_text(agent)).toMatch(/typed .*\[\?1;2c.*tmux.*R.*by-hand/);
   });
@@ -61,7 +66,7 @@ describe("a query that an agent prints", () => {
   test("is not asked again when the end of an interactive agent's log is shown in a new pane", async () => {
     const agent = await supervisor.deploy({ command: ASKS, mode: "interactive" });
     await supervisor.printed(agent, "asked");
-    await send(agent, "first");
+    await type_into_pane(agent, "first");
     await supervisor.printed(agent, "first");
     await lose_server(agent);
     await eventually("the end of the log in the new pane", async () => (await pane_of(agent)).includes("first"));

@@ -23,7 +23,7 @@ afterEach(() => {
 /** Draws from now on, as tmux would. Resolves when `text` was drawn. */
 const until_drawn = (text: string) =>
   new Promise<void>((resolve, reject) => {
-    const late = setTimeout(() => reject(new Error(`waited 10 s for ${JSON.stringify(text)} to be drawn`)), 10_000);
+    const late = setTimeout(() => reject(new Error(`waited 40 s for ${JSON.stringify(text)} to be drawn`)), 40_000);
     on_drawn = () => {
       if (!drawn.includes(text)) return;
       clearTimeout(late);

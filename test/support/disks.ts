@@ -6,7 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
-import type { TestSupervisor } from "./supervisor.ts";
+import { eventually, type TestSupervisor } from "./supervisor.ts";
 
 const run = promisify(execFile);
 const DEAD_FS = fileURLToPath(new URL("../fixtures/tools/dead-fs.mjs", import.meta.url));
@@ -31,7 +31,8 @@ function why_not(command: string[]): string | null {
   try {
     const tried = spawnSync(command[0] as string, [...command.slice(1), dir]);
     if (tried.status !== 0) return "mounting is not allowed here";
-    spawnSync("umount", [dir]);
+    // Whoever looks at all mounts at this moment holds it for an instant: it is out of the way all the same.
+    spawnSync("umount", ["--lazy", dir]);
     return null;
   } finally {
     rmdirSync(dir);
@@ -150,17 +151,20 @@ async function mount_fuse(supervisor: TestSupervisor, program: string, path: str
   return server;
 }
 
-async function unmount(path: string): Promise<void> {
-  // Whoever scans /proc or the mounts at this moment holds it for an instant.
-  for (let tries = 0; ; tries++) {
-    try {
-      await run("umount", [path]);
-      return;
-    } catch (error) {
-      if (tries === 50) throw error;
-      await new Promise((resolve) => setTimeout(resolve, 100));
-    }
-  }
+/** Whoever scans /proc or the mounts at this moment holds it for an instant. */
+export async function unmount(path: string): Promise<void> {
+  let said = "";
+  await eventually(`${path} to be unmounted`, () =>
+    run("umount", [path]).then(
+      () => true,
+      (error: Error) => {
+        said = error.message;
+        return false;
+      },
+    ),
+  ).catch((error: Error) => {
+    throw new Error(`${error.message}: ${said}`);
+  });
 }
 
 /** Puts a mounted directory over another one as well. Undone at the test's end. */

@@ -13,12 +13,18 @@ export function walk(dir: string): Found[] {
   const here = look(dir);
   if (!here) return [];
   if (!here.facts.isDirectory()) return [here];
-  return [here, ...readdirSync(dir).flatMap((name) => walk(join(dir, name)))];
+  const names = unless_gone(() => readdirSync(dir));
+  return names ? [here, ...names.flatMap((name) => walk(join(dir, name)))] : [];
 }
 
 function look(path: string): Found | null {
+  return unless_gone(() => ({ path, facts: lstatSync(path) }));
+}
+
+/** Null for what went away since it was listed: a daemon writes its files anew beside their place. */
+function unless_gone<T>(read: () => T): T | null {
   try {
-    return { path, facts: lstatSync(path) };
+    return read();
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === "ENOENT") return null;
     throw error;
@@ -28,11 +34,13 @@ function look(path: string): Found | null {
 /** The regular files below `dir` that contain one of the texts, packed ones looked into. */
 export function files_with(dir: string, texts: readonly string[]): string[] {
   return walk(dir)
-    .filter(({ path, facts }) => facts.isFile() && texts.some((text) => content(path).includes(text)))
+    .filter(({ path, facts }) => facts.isFile() && has_one(content(path), texts))
     .map(({ path }) => path);
 }
 
-function content(path: string): Buffer {
-  const bytes = readFileSync(path);
-  return path.endsWith(".gz") ? gunzipSync(bytes) : bytes;
+const has_one = (bytes: Buffer | null, texts: readonly string[]) => texts.some((text) => bytes?.includes(text));
+
+function content(path: string): Buffer | null {
+  const bytes = unless_gone(() => readFileSync(path));
+  return bytes && path.endsWith(".gz") ? gunzipSync(bytes) : bytes;
 }

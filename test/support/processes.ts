@@ -6,7 +6,7 @@ import { expect, onTestFinished } from "vitest";
 import { find_containment } from "../../src/containment/place.ts";
 import type { ProcessRef } from "../../src/contract/receipt.ts";
 import { is_alive, process_ref_of } from "../../src/drivers/procfs.ts";
-import { eventually, fixture, type TestSupervisor } from "./supervisor.ts";
+import { eventually, fixture, kill_if_there, type TestSupervisor } from "./supervisor.ts";
 
 const found = find_containment("auto", `supervisor-test-${process.pid}`, { take: false });
 /** What this machine offers: tests of what it does not offer are skipped. */
@@ -19,7 +19,7 @@ export const CGROUP_PLACE = found.seat?.dir ?? "";
 
 /** Ends exactly this process, and waits until it is gone. */
 export async function end_exactly(one: ProcessRef): Promise<void> {
-  if (is_alive(one)) process.kill(one.pid, "SIGKILL");
+  if (is_alive(one)) kill_if_there(one.pid);
   await eventually(`process ${one.pid} to be gone`, () => !is_alive(one));
 }
 

@@ -24,6 +24,8 @@ export const SUPERVISOR = fileURLToPath(new URL("../../dist/supervisor.js", impo
 const AGENTS = fileURLToPath(new URL("../fixtures/agents/", import.meta.url));
 /** Longer than anything here takes on a busy machine; a wait that reaches it says what it waited for. In ms. */
 const DEADLINE_MS = 40_000;
+/** Less than the 30 s after which a host that was never launched leaves by itself: one that was left behind must not go unseen. In ms. */
+const GONE_DEADLINE_MS = 20_000;
 
 /** The path of a fake agent. */
 export const fixture = (name: string) => join(AGENTS, name);
@@ -172,6 +174,10 @@ export class TestSupervisor {
       child.stderr.setEncoding("utf8").on("data", (text: string) => {
         stderr += text;
       });
+      // It may have left without reading what it was given.
+      child.stdin.on("error", (error: NodeJS.ErrnoException) => {
+        if (error.code !== "EPIPE") throw error;
+      });
       child.stdin.end(options.input ?? "");
       child.once("close", (code) => resolve({ code: code ?? -1, stdout, stderr }));
     });
@@ -202,8 +208,18 @@ export class TestSupervisor {
   }
 
   async log_text(agent: AgentRecord): Promise<string> {
-    const path = agent.tracked_files.log_file as string;
-    return existsSync(path) ? readFileSync(path, "latin1") : "";
+    try {
+      return readFileSync(agent.tracked_files.log_file as string, "latin1");
+    } catch (error) {
+      // Not made yet, or set aside by now.
+      if ((error as NodeJS.ErrnoException).code !== "ENOENT") throw error;
+      return "";
+    }
+  }
+
+  /** Waits until the daemon's log has this: what it writes comes by another way than its answers, and may be later. */
+  async says(text: string): Promise<void> {
+    await eventually(`the daemon's log to say '${text}'`, () => this.daemon_stderr.includes(text));
   }
 
   /** Waits until the agent has printed this. */
@@ -255,7 +271,7 @@ export class TestSupervisor {
     await eventually(
       "every process of the test to be gone",
       () => processes_marked(this.root).length === 0,
-      5_000,
+      GONE_DEADLINE_MS,
     ).catch(() => {
       throw new Error(`processes are left: ${processes_marked(this.root).join("; ")}`);
     });
@@ -289,7 +305,8 @@ export class TestSupervisor {
   }
 }
 
-function kill_if_there(pid: number): void {
+/** By SIGKILL, a process that may have ended meanwhile. */
+export function kill_if_there(pid: number): void {
   try {
     process.kill(pid, "SIGKILL");
   } catch (error) {
