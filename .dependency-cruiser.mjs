@@ -109,7 +109,7 @@ export default {
       "cli-departure",
       "`stop` waits until the daemon has gone, which no daemon can tell of itself.",
       ROOMS_ALONE,
-      ["^src/contract/", "^src/drivers/procfs"],
+      ["^src/contract/", "^src/client/daemon-json", "^src/drivers/procfs"],
       { path: "^src/cli/departure" },
     ),
     room(

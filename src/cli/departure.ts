@@ -2,12 +2,9 @@
  * Sees a daemon leave that was told to stop. What is typed after `supervisor stop` (a start, the removal of the workspace) must not meet one that
  * still writes. Its process tells: its socket closes before its last writes, and daemon.json stays where agents go on.
  */
-import { constants } from "node:fs";
-import { readFile } from "node:fs/promises";
 import { setTimeout as delay } from "node:timers/promises";
-import type { DaemonInfo } from "../contract/daemon-info.ts";
+import { read_daemon_json } from "../client/daemon-json.ts";
 import { is_errno, SupervisorError } from "../contract/errors.ts";
-import { daemon_file } from "../contract/paths.ts";
 import type { ProcessRef } from "../contract/receipt.ts";
 import { boot_id, is_alive, pid_namespace } from "../drivers/procfs.ts";
 
@@ -18,21 +15,18 @@ const SAY_AFTER_MS = 10_000;
 /** The grace that agents have by default and the daemon's patience with ends beyond it (45 s together), and some more, so that a script does not hang for ever. In ms. */
 const GIVE_UP_MS = 60_000;
 
-const NO_LINK = { encoding: "utf8", flag: constants.O_RDONLY | constants.O_NOFOLLOW } as const;
-
 /** The process that serves on this socket; null where it cannot be looked at: on another machine, in another container, or the file does not say. */
 export async function daemon_on(socket: string, workspace: string): Promise<ProcessRef | null> {
-  let info: Partial<DaemonInfo>;
+  let info: Awaited<ReturnType<typeof read_daemon_json>>;
   try {
-    // Not through its schema, which would load zod in a command.
-    info = (JSON.parse(await readFile(daemon_file(workspace), NO_LINK)) ?? {}) as Partial<DaemonInfo>;
+    info = await read_daemon_json(workspace);
   } catch (error) {
     if (error instanceof SyntaxError || is_errno(error, "ENOENT", "ENOTDIR", "EACCES", "ELOOP")) return null;
     throw error;
   }
   const { pid, start_time } = info;
   const here = info.boot_id === boot_id() && info.pid_namespace === pid_namespace();
-  if (!here || info.socket !== socket || typeof pid !== "number" || typeof start_time !== "number") return null;
+  if (!here || info.socket !== socket || pid === undefined || start_time === undefined) return null;
   return { pid, start_time };
 }
 

@@ -21,14 +21,17 @@ export class Client {
     private readonly option = "",
   ) {}
 
-  /** Calls an operation. Rejects with the daemon's own error. A signal that is aborted hangs up; what the daemon began goes on. */
+  /**
+   * Calls an operation. Rejects with the daemon's own error. A signal that is aborted hangs up, and its reason is the error; what the daemon began
+   * goes on.
+   */
   async call<N extends OperationName>(
     name: N,
     request: CallRequest<N> = {},
     options: { signal?: AbortSignal } = {},
   ): Promise<Answer<N>> {
     const response = await this.open(name, request, options.signal);
-    return JSON.parse(await text_of(response)) as Answer<N>;
+    return JSON.parse(await this.text_of(response, options.signal)) as Answer<N>;
   }
 
   /** Calls an operation that answers with a stream. */
@@ -48,7 +51,7 @@ export class Client {
     const { method } = ROUTES[name];
     const body = method === "POST" ? to_json(request.body ?? {}) : undefined;
     const given_up = new AbortController();
-    const signals = AbortSignal.any(signal ? [signal, given_up.signal] : [given_up.signal]);
+    const forget = signal ? pass_on(signal, given_up) : () => undefined;
     const ask = () =>
       new Promise<IncomingMessage>((resolve, reject) => {
         const outgoing = http_request(
@@ -58,7 +61,7 @@ export class Client {
             agent: false,
             method,
             path: url_of(name, request),
-            signal: signals,
+            signal: given_up.signal,
             headers: body === undefined ? {} : { "content-type": "application/json" },
           },
           resolve,
@@ -69,13 +72,34 @@ export class Client {
     // Whoever waits for an agent's end waits for as long as that takes.
     const stop_watching =
       this.patience && watch_silence(this.socket, this.patience, name === "wait", (error) => given_up.abort(error));
-    const response = await when_there_is_room(ask, signals, this.patience ? Number.POSITIVE_INFINITY : undefined)
+    const patience_ms = this.patience ? Number.POSITIVE_INFINITY : undefined;
+    const response = await when_there_is_room(ask, given_up.signal, patience_ms)
       .catch((error) => {
+        forget();
         throw given_up.signal.aborted ? given_up.signal.reason : this.unreachable(error);
       })
       .finally(() => stop_watching?.());
+    response.once("close", forget);
     if ((response.statusCode ?? 500) < 400) return response;
-    throw to_error(await text_of(response), this.option);
+    throw to_error(await this.text_of(response, signal), this.option);
+  }
+
+  private async text_of(response: IncomingMessage, signal: AbortSignal | undefined): Promise<string> {
+    const chunks: Buffer[] = [];
+    try {
+      for await (const chunk of response) chunks.push(chunk as Buffer);
+    } catch (error) {
+      throw signal?.aborted ? signal.reason : this.gone("while", error);
+    }
+    return Buffer.concat(chunks).toString("utf8");
+  }
+
+  /** The error of a daemon that went away before it answered, or while it did. */
+  gone(when: "before" | "while", error: unknown): SupervisorError {
+    return new SupervisorError(
+      "daemon_gone",
+      `the supervisor went away ${when} it answered (${message_of(error)}); is it still running? ('supervisor ps${this.option}')`,
+    );
   }
 
   private unreachable(error: Error): SupervisorError {
@@ -85,11 +109,19 @@ export class Client {
         "timeout",
         `so many wait for the supervisor on ${this.where} that no more can ('${error.message}'); is it stopped? ('supervisor ps${this.option}')`,
       );
-    return new SupervisorError(
-      "daemon_gone",
-      `the supervisor went away before it answered (${message_of(error)}); is it still running? ('supervisor ps${this.option}')`,
-    );
+    return this.gone("before", error);
   }
+}
+
+/**
+ * Aborts the call with the signal of whoever made it. Returns what ends that: such a signal may see thousands of calls, and one that AbortSignal.any
+ * makes of it stays in it for good.
+ */
+function pass_on(signal: AbortSignal, call: AbortController): () => void {
+  const abort = () => call.abort(signal.reason);
+  if (signal.aborted) abort();
+  signal.addEventListener("abort", abort, { once: true });
+  return () => signal.removeEventListener("abort", abort);
 }
 
 /** The error of a command that finds no daemon. `option` names the workspace to who starts one, if it must be named. */
@@ -117,16 +149,6 @@ function to_json(body: unknown): string {
     if (!(error instanceof RangeError || error instanceof TypeError)) throw error;
     throw new SupervisorError("invalid_request", `the request cannot be sent as JSON: ${message_of(error)}`);
   }
-}
-
-async function text_of(response: IncomingMessage): Promise<string> {
-  const chunks: Buffer[] = [];
-  try {
-    for await (const chunk of response) chunks.push(chunk as Buffer);
-  } catch (error) {
-    throw new SupervisorError("daemon_gone", `the supervisor went away while it answered (${message_of(error)})`);
-  }
-  return Buffer.concat(chunks).toString("utf8");
 }
 
 /** The daemon's error, with commands that are for its workspace where they are typed. */

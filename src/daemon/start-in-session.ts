@@ -130,6 +130,7 @@ async function serves(workspace: string): Promise<boolean> {
     return true;
   } catch (error) {
     if (error instanceof SupervisorError && (error.code === "no_daemon" || error.code === "daemon_gone")) return false;
+    if ((error as Error).name === "TimeoutError") return false;
     throw error;
   }
 }

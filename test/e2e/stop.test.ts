@@ -1,5 +1,8 @@
+import { spawn } from "node:child_process";
+import { once } from "node:events";
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { text } from "node:stream/consumers";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { is_alive } from "../../src/drivers/procfs.ts";
 import { eventually, fixture, SUPERVISOR, TestSupervisor } from "../support/supervisor.ts";
@@ -53,4 +56,53 @@ describe("supervisor stop", () => {
     supervisor.forget_daemon();
     expect(existsSync(runtime_dir)).toBe(false);
   });
+
+  test.each(["in order", "killed"])(
+    "which ends %s is told to who follows events or an output, with what to do next",
+    async (how) => {
+      const { id } = await supervisor.deploy({ command: ["sh", "-c", "echo here; exec sleep 1000"] });
+      const followers = await Promise.all([follow("events", "-f"), follow("logs", "-f", id)]);
+      await supervisor.signal_daemon(how === "killed" ? "SIGKILL" : "SIGTERM");
+      for (const ended of followers)
+        expect(await ended()).toMatchObject({
+          code: 1,
+          stderr: expect.stringMatching(
+            `^supervisor: the supervisor went away while it answered \\(.*\\); is it still running\\? \\('supervisor ps --workspace ${supervisor.workspace}'\\)\n$`,
+          ),
+        });
+      await supervisor.boot();
+    },
+  );
+
+  test("with --agents says that agents may go on where the last supervisor left its address, and nothing of any where none did", async () => {
+    await supervisor.deploy({ command: [fixture("idles")] });
+    const option = ` --workspace ${supervisor.workspace}`;
+    const nobody = `supervisor: no supervisor is running for ${supervisor.workspace}; start one with 'supervisor start${option}'`;
+    expect((await supervisor.cli(["stop"])).code).toBe(0);
+    supervisor.forget_daemon();
+    expect(await supervisor.cli(["stop", "--agents"])).toEqual({
+      code: 3,
+      stdout: "",
+      stderr: `${nobody}; it takes up the agents that the last one left, if any go on, and 'supervisor stop --agents${option}' ends them then\n`,
+    });
+    expect((await supervisor.cli(["stop"])).stderr).toBe(`${nobody}\n`);
+    await supervisor.boot();
+    expect((await supervisor.cli(["stop", "--agents"])).code).toBe(0);
+    supervisor.forget_daemon();
+    expect((await supervisor.cli(["stop", "--agents"])).stderr).toBe(`${nobody}\n`);
+  });
+
+  /** Starts the command and waits until it shows something. Returns what tells how it ended. */
+  async function follow(...args: string[]) {
+    const child = spawn(process.execPath, [SUPERVISOR, ...args, "--workspace", supervisor.workspace], {
+      env: supervisor.env,
+      cwd: supervisor.root,
+      stdio: ["ignore", "pipe", "pipe"],
+    });
+    const stderr = text(child.stderr);
+    const closed = once(child, "close");
+    await once(child.stdout, "data");
+    child.stdout.resume();
+    return async () => ({ code: (await closed)[0] as number, stderr: await stderr });
+  }
 });

@@ -10,7 +10,8 @@ export function events_command(program: Command, context: Context): void {
     .description("what happened, one JSON object a line")
     .option("-f, --follow", "go on")
     .action(async (options: { follow?: boolean }) => {
-      const stream = await (await context.client()).stream("events", { query: { follow: options.follow } });
-      await copy_out(stream, process.stdout.isTTY ? printable_json : null);
+      const client = await context.client();
+      const stream = await client.stream("events", { query: { follow: options.follow } });
+      await copy_out(client, stream, process.stdout.isTTY ? printable_json : null);
     });
 }

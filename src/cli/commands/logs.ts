@@ -52,7 +52,7 @@ export function logs_command(program: Command, context: Context): void {
         // JSON lines are what --json promises, whatever a line looks like to a person.
         const format = context.json() ? "jsonl" : (options.format ?? "text");
         const query = { ...common, follow: options.follow, lines: options.lines, format };
-        return copy_out(await client.stream("logs", { params, query }), for_a_person ? clean : null);
+        return copy_out(client, await client.stream("logs", { params, query }), for_a_person ? clean : null);
       }
       if (options.follow)
         throw new SupervisorError(
