@@ -27,7 +27,7 @@ export interface Agent {
   grace_ms: number;
   /** The control groups that it was started in. */
   cgroups: CgroupRef[];
-  notes: string[];
+  readonly notes: string[];
   type: Terminal["type"];
   /** Moves the view to another pane. Rejects when that is gone already. */
   move_view(request: PaneRequest): Promise<void>;
@@ -67,7 +67,7 @@ export async function start_agent(spec: LaunchSpec, options: AgentOptions): Prom
     undo.push(() => view.close());
     terminal = options.terminal ?? (await open_terminal(spec.mode, DEFAULT_SIZE));
     if (!options.terminal) give_back(terminal);
-    const { slave_fd, master_fd, output, type, resize, unblock } = terminal;
+    const { slave_fd, master_fd, output, type, lost_typing, resize, unblock } = terminal;
     const size = view.size();
     if (size) resize(...size);
 
@@ -151,7 +151,10 @@ export async function start_agent(spec: LaunchSpec, options: AgentOptions): Prom
       view,
       grace_ms: spec.grace_ms,
       cgroups: launched.cgroups,
-      notes: [...notes, ...launched.notes],
+      get notes() {
+        const lost = lost_typing();
+        return [...notes, ...launched.notes, ...(lost === null ? [] : [lost])];
+      },
       type,
       move_view: async (request) => {
         await view.move(request, logs.paths());

@@ -1,5 +1,6 @@
 /** What a host does when a daemon asks: one request, one answer. */
 import { prepare_join } from "../containment/ahead.ts";
+import { trouble } from "../contract/errors.ts";
 import type { HostFacts, HostRequest } from "../contract/host-protocol.ts";
 import type { Kept } from "../contract/kept.ts";
 import { HOST_PROTOCOL } from "../contract/protocol-version.ts";
@@ -33,7 +34,7 @@ export async function answer(host: Host, request: HostRequest): Promise<unknown>
     case "stop":
       return life.end(request.cause, request.grace_ms, request.signal as NodeJS.Signals);
     case "input":
-      return { accepted: agent?.type(Buffer.from(request.data)) ?? false };
+      return type_into(host, request.data);
     case "log_limit":
       if (phase !== "running" || !agent)
         throw Object.assign(new Error(`${options.agent_id} is not running`), { code: "agent_not_running" });
@@ -69,6 +70,18 @@ function facts({ itself, options, life, session }: Host): Kept<HostFacts> {
     record: agent?.spec.record ?? null,
     ...(agent && phase === "running" ? { log_max_bytes: agent.logs.log_max() } : {}),
   };
+}
+
+function type_into({ options, life }: Host, text: string): { accepted: boolean } {
+  const accepted = life.agent?.type(Buffer.from(text)) ?? false;
+  if (accepted instanceof Error)
+    throw Object.assign(
+      new Error(
+        `the terminal of ${options.agent_id} did not take what was typed, or not all of it: ${trouble(accepted)}`,
+      ),
+      { code: "host_failed" },
+    );
+  return { accepted };
 }
 
 function become(host: Host, request: Extract<HostRequest, { type: "become" }>): Kept<HostFacts> {

@@ -40,8 +40,10 @@ export interface Terminal {
   master_fd: number;
   /** The slave, held open by the host for as long as it lives. */
   slave_fd: number;
-  /** Types into the terminal. False when the agent has not read what was typed before; then nothing of it was taken. */
-  type(data: Buffer): boolean;
+  /** Types into the terminal: see Typing. */
+  type: Typing["type"];
+  /** What became of text that was taken and did not reach the terminal, in words, or null. */
+  lost_typing(): string | null;
   resize(cols: number, rows: number): void;
   /** Lifts a stop by flow control (`C-s`), so that what is written can be read. */
   unblock(): Promise<void>;
@@ -96,6 +98,7 @@ export async function open_terminal(
     master_fd: opened.master,
     slave_fd,
     type: (data) => typing.type(data),
+    lost_typing: () => typing.lost,
     resize(new_cols, new_rows) {
       if (!output.destroyed) native.resize(opened.master, new_cols, new_rows);
     },

@@ -3,7 +3,7 @@
  * it asks the kernel again and again, and nothing else, for as long as the agent does not read. Its host would hear and log nothing meanwhile.
  */
 import { writeSync } from "node:fs";
-import { is_errno } from "../contract/errors.ts";
+import { is_errno, trouble } from "../contract/errors.ts";
 
 /** Bytes typed but not yet taken by the kernel before more is refused: the agent does not read. The kernel itself holds 4 KB and more. */
 const INPUT_LIMIT_BYTES = 64 * 1024;
@@ -21,38 +21,56 @@ export class Typing {
     private readonly is_closed: () => boolean,
   ) {}
 
-  /** False when the agent has not read what was typed before; then nothing of it was taken. */
-  type(data: Buffer): boolean {
+  /** What became of text that had been taken and could not be written later, in words; null while all of it was. */
+  lost: string | null = null;
+
+  /**
+   * False when the agent has not read what was typed before; then nothing of it was taken. The error when the terminal did not take it, or not all. Never
+   * throws: whatever it is, the agent's output is still to be logged.
+   */
+  type(data: Buffer): boolean | Error {
     if (this.is_closed() || this.bytes + data.length > INPUT_LIMIT_BYTES) return false;
     this.waiting.push(data);
     this.bytes += data.length;
-    if (!this.again) this.go_on();
-    return true;
+    return this.again ? true : (this.go_on() ?? true);
   }
 
-  private go_on(): void {
+  /** Writes what waits, as far as there is room. On an error nothing waits any more. */
+  private go_on(): Error | null {
     this.again = null;
     for (let [first] = this.waiting; first && !this.is_closed(); [first] = this.waiting) {
       const taken = this.write(first);
+      if (taken instanceof Error) {
+        this.waiting = [];
+        this.bytes = 0;
+        return taken;
+      }
       this.bytes -= taken;
       if (taken === first.length) this.waiting.shift();
       else this.waiting[0] = first.subarray(taken);
       if (taken > 0 || first.length === 0) continue;
-      this.again = setTimeout(() => this.go_on(), AGAIN_MS);
+      this.again = setTimeout(() => this.go_on_later(), AGAIN_MS);
       // An agent that never reads keeps no host.
       this.again.unref();
-      return;
+      return null;
     }
+    return null;
   }
 
-  /** The bytes that the kernel took; 0 when it has no room. */
-  private write(data: Buffer): number {
+  /** Whoever typed it was told that it was taken. */
+  private go_on_later(): void {
+    const { bytes } = this;
+    const error = this.go_on();
+    if (error)
+      this.lost ??= `of ${bytes} bytes that were typed and waited not all reached the terminal: ${trouble(error)}`;
+  }
+
+  /** The bytes that the kernel took, 0 when it has no room; or its error (EIO: the terminal is torn down). */
+  private write(data: Buffer): number | Error {
     try {
       return writeSync(this.fd, data);
     } catch (error) {
-      if (is_errno(error, "EAGAIN")) return 0;
-      // EIO: the terminal is torn down, there is nobody to type to. Whatever else it is, the agent's output is still to be logged: nothing is thrown here.
-      return data.length;
+      return is_errno(error, "EAGAIN") ? 0 : (error as Error);
     }
   }
 }
