@@ -68,7 +68,7 @@ export const ERRORS = {
   daemon_gone: { http: 503, exit: 1, meaning: "The supervisor went away before it answered." },
   tmux_missing: { http: 500, exit: 1, meaning: "tmux is not installed, or too old." },
   tmux_failed: { http: 500, exit: 1, meaning: "tmux refused a command." },
-  lsof_missing: { http: 500, exit: 1, meaning: "lsof is not installed: no end could be proven." },
+  lsof_missing: { http: 500, exit: 1, meaning: "lsof is not installed, or does not answer: no end could be proven." },
   host_failed: { http: 500, exit: 1, meaning: "The agent's host did not start, or did not answer." },
   launch_failed: { http: 500, exit: 1, meaning: "The host could not start the agent's program." },
   workspace_unusable: { http: 500, exit: 1, meaning: "The workspace cannot be made or written." },

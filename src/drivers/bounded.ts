@@ -15,6 +15,8 @@ export interface Bounded {
   exit_code: number | null;
   /** Why there is no whole answer, in words, or null. */
   failure: string | null;
+  /** The failure is that there is no such program. */
+  missing: boolean;
 }
 
 export interface Bounds {
@@ -37,7 +39,13 @@ export async function run_bounded(program: string, args: readonly string[], boun
   }
 }
 
-const no_answer = (failure: string): Bounded => ({ stdout: "", stderr: "", exit_code: null, failure });
+const no_answer = (failure: string): Bounded => ({
+  stdout: "",
+  stderr: "",
+  exit_code: null,
+  failure,
+  missing: false,
+});
 
 async function run(
   program: string,
@@ -83,7 +91,13 @@ async function run(
   }
   const failure = why_no_answer(program, result);
   if (failure) end_group(leader);
-  return { stdout: String(result.stdout), stderr: String(result.stderr), exit_code: result.exitCode ?? null, failure };
+  return {
+    stdout: String(result.stdout),
+    stderr: String(result.stderr),
+    exit_code: result.exitCode ?? null,
+    failure,
+    missing: is_missing(result),
+  };
 }
 
 /** Resolves at the deadline, or when it is stopped; never once it is `over`. */
@@ -112,8 +126,10 @@ interface Result {
   exitCode?: number;
 }
 
+const is_missing = ({ code }: Result) => code === "ENOENT";
+
 function why_no_answer(program: string, result: Result): string | null {
-  if (result.code === "ENOENT") return `${program} is not installed`;
+  if (is_missing(result)) return `${program} is not installed`;
   if (result.isMaxBuffer) return `${program}'s answer was too long and was cut`;
   // An answer that was cut short may lack the very line that matters.
   if (result.signal) return `${program} was ended by ${result.signal}`;

@@ -1,6 +1,7 @@
 import { spawn } from "node:child_process";
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { fake_lsof } from "../support/fake-lsof.ts";
 import { eventually, fixture, SUPERVISOR, TestSupervisor } from "../support/supervisor.ts";
 
 describe("the command", () => {
@@ -279,6 +280,19 @@ describe("without a daemon", () => {
     await supervisor.shell('mkdir bin && ln -s "$(command -v tmux)" bin/tmux');
     const ran = await supervisor.cli(["start"], { env: { PATH: `${supervisor.root}/bin` } });
     expect(ran).toMatchObject({ code: 1, stderr: expect.stringMatching(/^supervisor: lsof is not installed.*\n$/) });
+    expect(existsSync(supervisor.workspace)).toBe(false);
+    await supervisor.dispose();
+  });
+
+  test("an lsof that hangs keeps a start no longer than its deadline, which says what it waited for, and nothing is made", async () => {
+    const supervisor = await TestSupervisor.prepare();
+    await (await fake_lsof(supervisor)).becomes("sleep 1000");
+    expect(await supervisor.cli(["start"])).toEqual({
+      code: 1,
+      stdout: "",
+      stderr:
+        "supervisor: lsof did not answer in 10000 ms when it was asked for its version, so no end could be proven; see that 'lsof -v' answers, and start again\n",
+    });
     expect(existsSync(supervisor.workspace)).toBe(false);
     await supervisor.dispose();
   });
