@@ -77,8 +77,8 @@ export class HostLink {
     return new HostLink(agent_id, socket, on_event);
   }
 
-  /** The host's facts. Every version of the protocol answers this. Rejects with `protocol_mismatch` when it is not one of ours. */
-  async hello(deadline_ms = REQUEST_DEADLINE_MS): Promise<HostFacts> {
+  /** The host's facts; the deadline is as for `request`. Every version of the protocol answers this. Rejects with `protocol_mismatch` when it is not one of ours. */
+  async hello(deadline_ms: number | null = REQUEST_DEADLINE_MS): Promise<HostFacts> {
     const answer = await this.request({ type: "hello", protocol: HOST_PROTOCOL }, deadline_ms);
     // The version first: of another version the rest need not look as we know it.
     const { protocol } = parse_answer(this.agent_id, z.looseObject({ protocol: z.int() }), answer);

@@ -19,10 +19,10 @@ import { HostLink } from "./host-link.ts";
 import type { Services } from "./services.ts";
 import { doubt } from "./trust.ts";
 
-/** As long as a start may take for it; one that is stopped now is found by a later start. In ms. */
+/** As long as a start may take for it. In ms. */
 const ANSWER_MS = 1_000;
 
-/** Asks every unknown host, registers its agent, and has it taken up. Resolves when all have answered or failed to; never rejects. */
+/** Asks every unknown host, registers its agent, and has it taken up. Resolves when all have answered or did not in time; never rejects. */
 export async function take_in_unknown_hosts(services: Services): Promise<void> {
   const { registry, runtime_dir } = services;
   const known = new Set(registry.agents().map((agent) => agent.host?.socket ?? host_socket(runtime_dir, agent.id)));
@@ -30,15 +30,14 @@ export async function take_in_unknown_hosts(services: Services): Promise<void> {
     .filter((name) => HOST_SOCKET.test(name))
     .map((name) => join(runtime_dir, name));
   const unknown = sockets.filter((path) => !known.has(path));
-  await Promise.all(
-    unknown.map((path) =>
-      take_in(services, path).catch((error) => {
-        const message = `${path} is a host that no registry knows, and it could not be taken in: ${message_of(error)}`;
-        services.log.warn(message);
-        services.events.emit({ type: "warning", agent_id: null, message });
-      }),
-    ),
-  );
+  await Promise.all(unknown.map((path) => take_in(services, path).catch((error) => tell(services, path, error))));
+}
+
+function tell({ log, events }: Services, path: string, error: unknown): void {
+  const then = is_silence(error) ? "; it is when it does" : "";
+  const message = `${path} is a host that no registry knows, and it could not be taken in: ${message_of(error)}${then}`;
+  log.warn(message);
+  events.emit({ type: "warning", agent_id: null, message });
 }
 
 async function take_in(services: Services, socket: string): Promise<void> {
@@ -51,8 +50,30 @@ async function take_in(services: Services, socket: string): Promise<void> {
     await Promise.all([socket, `${socket}.out`].map((path) => rm(path, { force: true })));
     return;
   }
+  const facts = await link.hello(ANSWER_MS).catch((error) => {
+    if (is_silence(error)) void when_it_answers(services, socket, link);
+    else link.close();
+    throw error;
+  });
+  await take_at_its_word(services, socket, link, facts);
+}
+
+const is_silence = (error: unknown) =>
+  error instanceof SupervisorError && error.message.includes("did not answer 'hello'");
+
+/** One that is stopped, or has no turn of the processor, is taken in as soon as it goes on; the start does not wait for it. */
+async function when_it_answers(services: Services, socket: string, link: HostLink): Promise<void> {
   try {
-    const facts = await link.hello(ANSWER_MS);
+    await take_at_its_word(services, socket, link, await link.hello(null));
+  } catch (error) {
+    tell(services, socket, error);
+  } finally {
+    link.close();
+  }
+}
+
+async function take_at_its_word(services: Services, socket: string, link: HostLink, facts: HostFacts): Promise<void> {
+  try {
     const agent = await remembered(services, socket, facts);
     if (agent) {
       const task = await services.registry.restore_task(agent.task_id as string);

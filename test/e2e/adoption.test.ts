@@ -265,6 +265,22 @@ describe("a registry that is lost while no supervisor runs", () => {
     expect(success).toBe(true);
   });
 
+  test("is made again also from a host that was stopped when the supervisor started, once that goes on", async () => {
+    const agent = await numbers();
+    await stop_host(supervisor, agent.host?.pid as number);
+    rmSync(dirname(registry_of(agent)), { recursive: true });
+    await supervisor.boot();
+    await eventually("the silence to be told of", async () =>
+      (await events()).some(({ message }) => /no registry knows.*did not answer.*it is when it does/.test(message)),
+    );
+    process.kill(agent.host?.pid as number, "SIGCONT");
+    await eventually("the agent to be taken up", async () => {
+      const found = await get(agent).catch(() => null);
+      return found?.status === "running" && found.host_state === "connected";
+    });
+    expect(await get(agent)).toMatchObject({ process: agent.process, task_id: agent.task_id });
+  });
+
   test("counts agents whose hosts are gone as lost, cleans up their files, and takes in the exit records of others", async () => {
     const go = join(supervisor.root, "go");
     const [lost, ended] = await Promise.all([
