@@ -95,7 +95,7 @@ export default {
       "cli-start",
       "`start` and `demo` bring a daemon up in this process; otherwise they are commands like the others.",
       ROOMS_ALONE,
-      ["^src/contract/", "^src/client/", "^src/config", "^src/daemon/run"],
+      ["^src/contract/", "^src/client/", "^src/config", "^src/daemon/run", "^src/drivers/leave"],
       { path: "^src/cli/commands/(start|demo)" },
     ),
     room(

@@ -10,7 +10,7 @@
 import { fileURLToPath } from "node:url";
 import { Worker } from "node:worker_threads";
 import { message_of } from "../contract/errors.ts";
-import { leave_at_once } from "./leave.ts";
+import { leave_past_threads } from "./leave.ts";
 import type { Look, Match, Sought } from "./proc-holders.ts";
 
 /** Beside the bundle. */
@@ -167,11 +167,10 @@ export class LookThread implements Looker {
     worker.on("error", (error) => this.ended(worker, message_of(error)));
     worker.on("exit", (code) => this.ended(worker, `exit ${code}`));
     // Node's own exit ends its threads and waits for them: one that waits in the kernel hears of no end, and one in native code aborts.
-    const leave = (code: number) => {
-      if (this.current !== null || !this.ready) leave_at_once(code);
-    };
-    process.on("exit", leave);
-    worker.once("exit", () => process.off("exit", leave));
+    worker.once(
+      "exit",
+      leave_past_threads(() => this.current !== null || !this.ready),
+    );
     return worker;
   }
 

@@ -1,11 +1,12 @@
 /** The thread that looks keeps nobody from anything: not when there is much to look at, not when it hangs, not when it dies. */
 import { execFile } from "node:child_process";
 import { once } from "node:events";
-import { copyFile, open, stat, writeFile } from "node:fs/promises";
+import { copyFile, mkdtemp, open, stat, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import type { Worker } from "node:worker_threads";
+import { build } from "esbuild";
 import { afterAll, beforeAll, expect, onTestFinished, test } from "vitest";
 import { LookThread } from "../../src/drivers/look-thread.ts";
 import type { FileId } from "../../src/drivers/lsof.ts";
@@ -156,4 +157,19 @@ test("where the package for leases is missing, the look is without them, and say
     answer: "impossible",
     reason: expect.stringMatching(/^koffi cannot be loaded: Cannot find package/),
   });
+});
+
+test("a process that ends by an error that nobody caught says it, though it leaves past a thread that is at work", async () => {
+  const home = await mkdtemp(join(dir, "uncaught-"));
+  const bundle = join(home, "look-thread.mjs");
+  const entry = fileURLToPath(new URL("../../src/drivers/look-thread.ts", import.meta.url));
+  await build({ entryPoints: [entry], outfile: bundle, bundle: true, platform: "node", format: "esm" });
+  // For koffi.
+  await symlink(fileURLToPath(new URL("../../node_modules", import.meta.url)), join(home, "node_modules"));
+  const script = `
+    import { LookThread } from ${JSON.stringify(bundle)};
+    new LookThread({ program: ${JSON.stringify(tool("stuck-look-thread.cjs"))} }).look([]);
+    throw new Error("nobody catches this");`;
+  const ran = await run(process.execPath, ["--input-type=module", "-e", script]).catch((error) => error);
+  expect(ran).toMatchObject({ code: 1, stderr: expect.stringContaining("Error: nobody catches this") });
 });

@@ -182,4 +182,18 @@ describe.skipIf(NO_FUSE)(needs(NO_FUSE, "a dead network mount"), () => {
       supervisor.deploy({ command: ["/bin/true"] }).catch(() => null),
     );
   });
+
+  test("does not hold up the end of a supervisor that has stopped", async () => {
+    const disk = await mortal_disk(supervisor, join(supervisor.root, "dead"));
+    disk.die();
+    try {
+      await expect(supervisor.deploy({ cwd: disk.path, command: ["/bin/true"] })).rejects.toMatchObject({
+        code: "timeout",
+      });
+      // The call to that file system still waits, and Node's own exit would wait with it.
+      expect(await at_once(supervisor.signal_daemon("SIGTERM"))).toBe(0);
+    } finally {
+      disk.live();
+    }
+  });
 });

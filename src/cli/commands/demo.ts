@@ -8,6 +8,8 @@ import { base_environment, containment_setting, runtime_base, verification_setti
 import { one_line } from "../../contract/printable.ts";
 import type { Context } from "../context.ts";
 import { print, print_table, receipt_text } from "../output.ts";
+import { stop_signals } from "../stop-signals.ts";
+import { go_on_unheard } from "../streams.ts";
 
 const AGENTS = [
   {
@@ -35,6 +37,9 @@ export function demo_command(program: Command, context: Context): void {
     .command("demo")
     .description("a tour: three agents of different temper on a temporary workspace, and their ends with proof")
     .action(async () => {
+      // Its agents are ended in any case: also when nobody reads on, and at Ctrl-C.
+      go_on_unheard();
+      const interrupted = stop_signals().first;
       const [{ start_daemon }, { default: pino }] = await Promise.all([import("../../daemon/run.ts"), import("pino")]);
       const workspace = await mkdtemp(join(tmpdir(), "supervisor-demo-"));
       const daemon = await start_daemon({
@@ -46,17 +51,22 @@ export function demo_command(program: Command, context: Context): void {
         verification: verification_setting(context.env),
         log: pino({ level: "silent" }),
       });
+      let over: "over" | null;
       try {
-        await tour(new Client(daemon.socket), daemon.workspace, context);
+        over = await Promise.race([interrupted, tour(new Client(daemon.socket), daemon.workspace, context)]);
       } finally {
         await daemon.stop({ agents: true });
         await rm(workspace, { recursive: true });
+      }
+      if (over === null) {
+        process.stderr.write("supervisor: the tour was broken off; its agents were ended, and its workspace is gone\n");
+        return context.exit_code(1);
       }
       print("\nThe temporary workspace is gone. Now your own: supervisor start");
     });
 }
 
-async function tour(client: Client, workspace: string, context: Context): Promise<void> {
+async function tour(client: Client, workspace: string, context: Context): Promise<"over"> {
   const env = base_environment(context.env);
   print("1. Three agents are deployed.");
   const agents = await Promise.all(
@@ -75,6 +85,7 @@ async function tour(client: Client, workspace: string, context: Context): Promis
   for (const receipt of receipts) print(receipt_text(receipt));
   print("\n5. After.");
   await show_files(client, workspace);
+  return "over";
 }
 
 /** The first line of a log, awaited by following it. */

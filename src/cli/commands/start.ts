@@ -9,16 +9,13 @@ import {
   runtime_base,
   verification_setting,
 } from "../../config.ts";
-import { deferred } from "../../contract/deferred.ts";
 import { message_of, SupervisorError } from "../../contract/errors.ts";
 import type { Daemon } from "../../daemon/run.ts";
+import { leave_past_pool } from "../../drivers/leave.ts";
 import type { Context } from "../context.ts";
 import { print, print_json } from "../output.ts";
-
-/**
- * One press of Ctrl-C can arrive twice: from the terminal, and passed on by `npm start`. A person's second press takes longer. In ms.
- */
-const ONE_PRESS_MS = 250;
+import { stop_signals } from "../stop-signals.ts";
+import { go_on_unheard } from "../streams.ts";
 
 interface Options {
   stopAgents?: boolean;
@@ -38,9 +35,14 @@ export function start_command(program: Command, context: Context): void {
     )
     .addOption(new Option("--failure-file <path>", "where to leave the reason if it cannot start").hideHelp())
     .action(async (options: Options) => {
+      go_on_unheard();
       const { first, second } = stop_signals();
-      const over = await Promise.race([second, serve(context, options, first)]);
-      if (over !== "at once") return;
+      try {
+        if ((await Promise.race([second, serve(context, options, first)])) !== "at once") return;
+      } finally {
+        // However dead a file system is, a supervisor that has stopped, or was told to stop at once, is not held up by it.
+        await leave_past_pool();
+      }
       // Crash-only: nothing is cleaned up here, because a start must cope with what a killed daemon leaves anyway.
       throw new SupervisorError(
         "stopped_at_once",
@@ -53,23 +55,6 @@ export function start_command(program: Command, context: Context): void {
 async function leave_reason(path: string, error: unknown): Promise<void> {
   const code = error instanceof SupervisorError ? error.code : "internal";
   await writeFile(path, JSON.stringify({ error: message_of(error), code }), { mode: 0o600 });
-}
-
-/**
- * INT, TERM or HUP: the first asks for an orderly stop, a second one does not wait for it. A hang-up is nobody's second press: it also comes
- * when a stop ends the tmux server that this daemon itself runs in.
- */
-function stop_signals(): { first: Promise<null>; second: Promise<"at once"> } {
-  const first = deferred<null>();
-  const second = deferred<"at once">();
-  let asked_at: number | null = null;
-  const on_signal = (signal: NodeJS.Signals) => {
-    asked_at ??= performance.now();
-    if (signal !== "SIGHUP" && performance.now() - asked_at > ONE_PRESS_MS) second.resolve("at once");
-    first.resolve(null);
-  };
-  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, on_signal);
-  return { first: first.promise, second: second.promise };
 }
 
 /** From boot to the end of an orderly stop. */

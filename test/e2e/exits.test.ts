@@ -1,0 +1,122 @@
+/** How the command and the daemon in it end: never by an abort, never because nobody hears what they say, and never before what they began is over. */
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import { existsSync, openSync, readdirSync } from "node:fs";
+import { join } from "node:path";
+import { spawn as spawn_on_terminal } from "node-pty";
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { Client } from "../../src/client/client.ts";
+import { discover } from "../../src/client/discover.ts";
+import { eventually, fixture, processes_marked, SUPERVISOR, TestSupervisor } from "../support/supervisor.ts";
+
+let supervisor: TestSupervisor;
+beforeEach(async () => {
+  supervisor = await TestSupervisor.prepare();
+});
+afterEach(() => supervisor.dispose());
+
+const start = () => ["start", "--workspace", supervisor.workspace];
+
+/** Waits until a daemon serves the workspace. */
+async function serving(): Promise<Client> {
+  const { socket } = await eventually("a daemon to serve", async () => {
+    const client = await discover(supervisor.workspace, supervisor.root, undefined).catch(() => null);
+    return client?.call("health").then(
+      () => client,
+      () => null,
+    );
+  });
+  return new Client(socket);
+}
+
+function run_with(args: string[], stdio: ("pipe" | number)[]): ChildProcess {
+  return spawn(process.execPath, [SUPERVISOR, ...args], {
+    env: supervisor.env,
+    cwd: supervisor.root,
+    stdio: ["ignore", ...stdio],
+  });
+}
+
+describe("a supervisor", () => {
+  test("whose terminal hangs up stops in order, and is not aborted by Node, which would put that terminal back as it was", async () => {
+    const daemon = spawn_on_terminal(process.execPath, [SUPERVISOR, ...start()], {
+      env: supervisor.env,
+      cwd: supervisor.root,
+    });
+    const ended = new Promise<object>((resolve) => daemon.onExit(resolve));
+    await serving();
+    (daemon as unknown as { destroy(): void }).destroy();
+    expect(await ended).toEqual({ exitCode: 0, signal: 0 });
+    expect(readdirSync(supervisor.workspace)).not.toContain("daemon.json");
+  });
+
+  test.each([
+    ["nobody reads what it says", "gone"],
+    ["a full disk takes what it says", "full"],
+  ])("serves on when %s, and stops in order", async (_when, how) => {
+    const full = openSync("/dev/full", "w");
+    const daemon = run_with(start(), how === "full" ? [full, full] : ["pipe", "pipe"]);
+    if (how === "gone") for (const stream of [daemon.stdout, daemon.stderr]) stream?.destroy();
+    const ended = once(daemon, "exit");
+    const client = await serving();
+    supervisor.client = client;
+    const agent = await supervisor.deploy({ command: [fixture("idles")] });
+    const receipt = await client.call("kill", { params: { agent: agent.id }, body: {} });
+    expect(receipt).toMatchObject({ cleanup: { handles: "clear", survivors: [] } });
+    daemon.kill("SIGTERM");
+    expect(await ended).toEqual([0, null]);
+    expect(readdirSync(supervisor.workspace)).not.toContain("daemon.json");
+  });
+});
+
+describe("the demo", () => {
+  const demo = (stdio: ("pipe" | number)[]) => {
+    supervisor.env.TMPDIR = supervisor.root;
+    return run_with(["demo"], stdio);
+  };
+  const left = () => readdirSync(supervisor.root).filter((name) => name.startsWith("supervisor-demo-"));
+
+  test("leaves nothing when its reader leaves", async () => {
+    const child = demo(["pipe", "pipe"]);
+    const ended = once(child, "exit");
+    await once(child.stdout as NodeJS.ReadableStream, "data");
+    child.stdout?.destroy();
+    expect(await ended).toEqual([0, null]);
+    expect(left()).toEqual([]);
+    expect(processes_marked(supervisor.root)).toEqual([]);
+  });
+
+  test.each(["SIGINT", "SIGTERM", "SIGHUP"] as const)(
+    "ends its agents and removes its workspace at %s",
+    async (signal) => {
+      const child = demo(["pipe", "pipe"]);
+      const ended = once(child, "exit");
+      await once(child.stdout as NodeJS.ReadableStream, "data");
+      child.kill(signal);
+      expect(await ended).toEqual([1, null]);
+      expect(left()).toEqual([]);
+      expect(processes_marked(supervisor.root)).toEqual([]);
+    },
+  );
+});
+
+describe("a command", () => {
+  test("whose output finds no room says so and fails", async () => {
+    await supervisor.boot();
+    const ps = run_with(["ps", "--workspace", supervisor.workspace], [openSync("/dev/full", "w"), "pipe"]);
+    let stderr = "";
+    ps.stderr?.on("data", (text) => {
+      stderr += text;
+    });
+    expect(await once(ps, "close")).toEqual([1, null]);
+    expect(stderr).toBe(
+      "supervisor: the answer could not be written to stdout (ENOSPC: no space left on device, write)\n",
+    );
+  });
+
+  test("ends with its own exit code when nobody can be told of the error", async () => {
+    const full = openSync("/dev/full", "w");
+    expect(await once(run_with(["ps"], [full, full]), "exit")).toEqual([3, null]);
+    expect(existsSync(join(supervisor.root, "core"))).toBe(false);
+  });
+});
