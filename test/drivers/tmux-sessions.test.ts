@@ -6,7 +6,7 @@ import { expect, onTestFinished, test } from "vitest";
 import type { TmuxServer } from "../../src/drivers/tmux/client.ts";
 import { kill_sessions } from "../../src/drivers/tmux/kill-sessions.ts";
 import { end_idle_server, TMUX_CONFIG } from "../../src/drivers/tmux/server.ts";
-import { list_sessions, new_session } from "../../src/drivers/tmux/sessions.ts";
+import { list_sessions, new_session, pane_process } from "../../src/drivers/tmux/sessions.ts";
 
 async function own_server(): Promise<TmuxServer> {
   const dir = await mkdtemp(join(tmpdir(), "sv-sessions-"));
@@ -59,4 +59,14 @@ test("where no server runs all are gone; where one does not answer nobody can te
   }
   // What the clients that were given up had asked for may be obeyed by now, or not.
   expect((await kill_sessions(server, ["one", "two"])).size).toBe(2);
+});
+
+test("of a session that is not there, beside others or alone, it is known that nobody runs in it", async () => {
+  const server = await own_server();
+  expect(await pane_process(server, "none")).toBe(null);
+  const pid = await new_session(server, "one", ["sleep", "1000"]);
+  expect(await pane_process(server, "one")).toMatchObject({ pid });
+  expect(await pane_process(server, "on")).toBe(null);
+  expect((await kill_sessions(server, ["one"])).size).toBe(1);
+  expect(await pane_process(server, "one")).toBe(null);
 });

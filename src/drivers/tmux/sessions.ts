@@ -74,7 +74,8 @@ export async function list_sessions(server: TmuxServer): Promise<string[]> {
 
 /** The process in a session's pane, null when there is no such session, "unknown" when tmux does not answer. */
 export async function pane_process(server: TmuxServer, session: string): Promise<ProcessRef | null | "unknown"> {
-  const result = await tmux(server, ["list-panes", "-t", `=${session}`, "-F", "#{pane_pid}"], LOOK_DEADLINE_MS);
+  // With the colon it is a session that is looked for: tmux would else say that there is no such window.
+  const result = await tmux(server, ["list-panes", "-t", `=${session}:`, "-F", "#{pane_pid}"], LOOK_DEADLINE_MS);
   if (result.exitCode === 0) return process_ref_of(Number(result.stdout.trim()));
   return NO_SESSION.test(result.stderr) ? null : "unknown";
 }
