@@ -66,7 +66,7 @@ export const ERRORS = {
   daemon_stopping: { http: 503, exit: 1, meaning: "The supervisor is stopping and takes no new work." },
   no_daemon: { http: 503, exit: 3, meaning: "No supervisor serves this workspace." },
   daemon_gone: { http: 503, exit: 1, meaning: "The supervisor went away before it answered." },
-  tmux_missing: { http: 500, exit: 1, meaning: "tmux is not installed, or too old." },
+  tmux_missing: { http: 500, exit: 1, meaning: "tmux is not installed, too old, or does not answer." },
   tmux_failed: { http: 500, exit: 1, meaning: "tmux refused a command." },
   lsof_missing: { http: 500, exit: 1, meaning: "lsof is not installed, or does not answer: no end could be proven." },
   host_failed: { http: 500, exit: 1, meaning: "The agent's host did not start, or did not answer." },

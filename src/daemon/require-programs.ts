@@ -3,7 +3,7 @@ import { SupervisorError } from "../contract/errors.ts";
 import { lsof_version } from "../drivers/lsof.ts";
 import { tmux_version } from "../drivers/tmux/server.ts";
 
-/** Rejects when tmux or lsof is missing, lsof does not answer, or tmux is too old; with ERR_MODULE_NOT_FOUND when the hosts would find no node-pty. */
+/** Rejects when tmux or lsof is missing or does not answer, or tmux is too old; with ERR_MODULE_NOT_FOUND when the hosts would find no node-pty. */
 export async function require_programs(): Promise<void> {
   // Beside dist/, from where hosts are started as well. What the daemon itself needs is in its bundle.
   import.meta.resolve("node-pty");

@@ -15,8 +15,8 @@ export interface Bounded {
   exit_code: number | null;
   /** Why there is no whole answer, in words, or null. */
   failure: string | null;
-  /** The failure is that there is no such program. */
-  missing: boolean;
+  /** What kind of failure it is: there is no such program, or no means to start one, or another; null when there is none. */
+  failed_by: "missing" | "used_up" | "other" | null;
 }
 
 export interface Bounds {
@@ -34,17 +34,17 @@ export async function run_bounded(program: string, args: readonly string[], boun
   try {
     return await run(program, args, bounds);
   } catch (error) {
-    if (is_used_up(error)) return no_answer(trouble(error));
+    if (is_used_up(error)) return no_answer(trouble(error), "used_up");
     throw error;
   }
 }
 
-const no_answer = (failure: string): Bounded => ({
+const no_answer = (failure: string, failed_by: Bounded["failed_by"] = "other"): Bounded => ({
   stdout: "",
   stderr: "",
   exit_code: null,
   failure,
-  missing: false,
+  failed_by,
 });
 
 async function run(
@@ -96,7 +96,7 @@ async function run(
     stderr: String(result.stderr),
     exit_code: result.exitCode ?? null,
     failure,
-    missing: is_missing(result),
+    failed_by: failure === null ? null : is_missing(result) ? "missing" : "other",
   };
 }
 

@@ -3,10 +3,11 @@
  * known to be open, gives no answer at all: "I can't tell" is never "gone".
  */
 import { dirname } from "node:path";
-import { is_used_up, SupervisorError, trouble } from "../contract/errors.ts";
+import { is_used_up, trouble } from "../contract/errors.ts";
 import type { Holder } from "../contract/receipt.ts";
 import { run_bounded } from "./bounded.ts";
 import { elsewhere, list_mounts } from "./mounts.ts";
+import { ask_version, type VersionOptions } from "./version.ts";
 
 /** lsof looks at every process: 44 ms with 100 of them, 343 ms with 900. Past this it hangs. In ms. */
 const DEADLINE_MS = 15_000;
@@ -209,22 +210,13 @@ export function parse_lsof(text: string): RawHolder[] | null {
   return file ? null : holders;
 }
 
-/** lsof looks at nothing for it, and answers in 10 ms; one that does not hangs (its file on a mount that does not answer). In ms. */
-const VERSION_DEADLINE_MS = 10_000;
-/** It prints less than 2 KB. In bytes. */
-const VERSION_LIMIT_BYTES = 1024 * 1024;
-
-/** The version, or null when lsof is not there. Rejects with `lsof_missing`, with the reason, when it does not answer. */
-export async function lsof_version({
-  deadline_ms = VERSION_DEADLINE_MS,
-  program = "lsof",
-} = {}): Promise<string | null> {
-  const result = await run_bounded(program, ["-v"], { deadline_ms, max_bytes: VERSION_LIMIT_BYTES });
-  if (result.missing) return null;
-  if (result.failure)
-    throw new SupervisorError(
-      "lsof_missing",
-      `${result.failure} when it was asked for its version, so no end could be proven; see that 'lsof -v' answers, and start again`,
-    );
-  return /revision: (\S+)/.exec(result.stderr)?.[1] ?? "unknown";
+/** The version, or null when lsof is not there. Rejects as `ask_version` does, with `lsof_missing`. */
+export async function lsof_version(options: VersionOptions = {}): Promise<string | null> {
+  const answer = await ask_version(
+    "lsof",
+    "-v",
+    { missing: "lsof_missing", so: ", so no end could be proven" },
+    options,
+  );
+  return answer && (/revision: (\S+)/.exec(answer.stderr)?.[1] ?? "unknown");
 }

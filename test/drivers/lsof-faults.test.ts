@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { judge } from "../../src/daemon/verdict.ts";
-import { lsof, lsof_version, parse_lsof } from "../../src/drivers/lsof.ts";
+import { lsof, parse_lsof } from "../../src/drivers/lsof.ts";
 import { elsewhere, parse_mountinfo } from "../../src/drivers/mounts.ts";
 import { processes_marked } from "../support/supervisor.ts";
 
@@ -93,25 +93,6 @@ test("an lsof that hangs is ended at its deadline with everything it started, th
   expect(took_ms).toBeLessThan(20_000);
   // KILL has been sent; the kernel needs a moment.
   await expect.poll(() => processes_marked(dir)).toEqual([]);
-});
-
-test.each([
-  ["hangs", "sleep 1000 & sleep 1000", "did not answer in 400 ms"],
-  ["is killed", "kill -9 $$", "was ended by SIGKILL"],
-])("an lsof that %s when it is asked for its version has none, with the reason", async (_what, script, reason) => {
-  const program = join(dir, "fake-lsof");
-  await writeFile(program, `#!/bin/sh\nexport TEST_MARK=${dir}\n${script}\n`);
-  await chmod(program, 0o755);
-  await expect(lsof_version({ program, deadline_ms: 400 })).rejects.toMatchObject({
-    code: "lsof_missing",
-    message: expect.stringContaining(`${program} ${reason} when it was asked for its version`),
-  });
-  await expect.poll(() => processes_marked(dir), { timeout: 5_000 }).toEqual([]);
-});
-
-test("the lsof of this machine has a version, and one that is not there has none", async () => {
-  expect(await lsof_version()).toMatch(/^\d/);
-  expect(await lsof_version({ program: join(dir, "no-lsof") })).toBeNull();
 });
 
 test("the slow but well lsof has its verdict", async () => {

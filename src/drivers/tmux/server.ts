@@ -5,6 +5,7 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { SupervisorError } from "../../contract/errors.ts";
 import { start_program } from "../program.ts";
+import { ask_version, type VersionOptions } from "../version.ts";
 import { DEADLINE_MS, failure, type TmuxServer, tmux } from "./client.ts";
 import { server_lives } from "./lives.ts";
 import { list_sessions } from "./sessions.ts";
@@ -70,9 +71,8 @@ export async function end_idle_server(server: TmuxServer): Promise<void> {
   }
 }
 
-/** The version line, or null when tmux is not there. */
-export async function tmux_version(): Promise<string | null> {
-  const { child } = await start_program("tmux", ["-V"], { reject: false });
-  const result = await child;
-  return result.exitCode === 0 ? String(result.stdout) : null;
+/** The version line, or null when tmux is not there. Rejects as `ask_version` does, with `tmux_missing`. */
+export async function tmux_version(options: VersionOptions = {}): Promise<string | null> {
+  const answer = await ask_version("tmux", "-V", { missing: "tmux_missing" }, options);
+  return answer && answer.exit_code === 0 ? answer.stdout.trimEnd() : null;
 }
