@@ -16,6 +16,7 @@ import { arguments_of, boot_id, read_process, was_started_with } from "../driver
 import { crash_point } from "../faults/crash-point.ts";
 import { is_unfinished } from "./ending/end.ts";
 import { HostLink } from "./host-link.ts";
+import { within } from "./patience.ts";
 import type { Services } from "./services.ts";
 import { doubt } from "./trust.ts";
 
@@ -34,8 +35,7 @@ export async function take_in_unknown_hosts(services: Services): Promise<void> {
 }
 
 function tell({ log, events }: Services, path: string, error: unknown): void {
-  const then = is_silence(error) ? "; it is when it does" : "";
-  const message = `${path} is a host that no registry knows, and it could not be taken in: ${message_of(error)}${then}`;
+  const message = `${path} is a host that no registry knows, and it could not be taken in: ${message_of(error)}`;
   log.warn(message);
   events.emit({ type: "warning", agent_id: null, message });
 }
@@ -50,24 +50,33 @@ async function take_in(services: Services, socket: string): Promise<void> {
     await Promise.all([socket, `${socket}.out`].map((path) => rm(path, { force: true })));
     return;
   }
-  const facts = await link.hello(ANSWER_MS).catch((error) => {
-    if (is_silence(error)) void when_it_answers(services, socket, link);
+  const hello = link.hello(null);
+  const late = new Error(`it did not answer 'hello' in ${ANSWER_MS} ms; it is when it does`);
+  const facts = await within(hello, () => late, ANSWER_MS).catch((error) => {
+    if (error === late) void when_it_answers(services, socket, link, hello);
     else link.close();
     throw error;
   });
   await take_at_its_word(services, socket, link, facts);
 }
 
-const is_silence = (error: unknown) =>
-  error instanceof SupervisorError && error.message.includes("did not answer 'hello'");
-
-/** One that is stopped, or has no turn of the processor, is taken in as soon as it goes on; the start does not wait for it. */
-async function when_it_answers(services: Services, socket: string, link: HostLink): Promise<void> {
+/** One that is stopped, or has no turn of the processor, is taken in as soon as it goes on; neither the start nor the end of the daemon waits for it. */
+async function when_it_answers(
+  services: Services,
+  socket: string,
+  link: HostLink,
+  hello: Promise<HostFacts>,
+): Promise<void> {
+  const { signal } = services.halted;
+  const give_up = () => link.close();
+  signal.addEventListener("abort", give_up, { once: true });
   try {
-    await take_at_its_word(services, socket, link, await link.hello(null));
+    const facts = await hello;
+    if (!signal.aborted) await take_at_its_word(services, socket, link, facts);
   } catch (error) {
-    tell(services, socket, error);
+    if (!signal.aborted) tell(services, socket, error);
   } finally {
+    signal.removeEventListener("abort", give_up);
     link.close();
   }
 }
