@@ -3,9 +3,16 @@ import { closeSync, fstatSync } from "node:fs";
 import { isatty } from "node:tty";
 import { is_errno } from "../contract/errors.ts";
 
-/** For a command that does more than it says: that nobody hears it, or a full disk takes nothing of it, is no reason to end in the middle. */
-export function go_on_unheard(): void {
-  process.stdout.removeAllListeners("error").on("error", () => undefined);
+/**
+ * For a command that does more than it says: that nobody hears it, or a full disk takes nothing of it, is no reason to end in the middle. Returns what
+ * says at its end why it was not heard: null also for a reader that left.
+ */
+export function go_on_unheard(): () => Error | null {
+  let first: NodeJS.ErrnoException | null = null;
+  process.stdout.removeAllListeners("error").on("error", (error) => {
+    first ??= error;
+  });
+  return () => (is_errno(first, "EPIPE") ? null : first);
 }
 
 /**

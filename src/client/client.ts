@@ -103,7 +103,8 @@ export class Client {
   }
 
   private unreachable(error: Error): SupervisorError {
-    if (is_errno(error, "ENOENT", "ECONNREFUSED")) return no_daemon(this.where, this.option);
+    if (is_errno(error, "ENOENT", "ECONNREFUSED"))
+      return this.where === this.socket ? nobody_on(this.socket) : no_daemon(this.where, this.option);
     if (is_errno(error, "EAGAIN"))
       return new SupervisorError(
         "timeout",
@@ -129,6 +130,14 @@ export function no_daemon(where: string, option: string): SupervisorError {
   return new SupervisorError(
     "no_daemon",
     `no supervisor is running for ${where}; start one with 'supervisor start${option}'`,
+  );
+}
+
+/** Who knows a socket alone is inside an agent: its supervisor was there when it was deployed, and is not for it to start. */
+function nobody_on(socket: string): SupervisorError {
+  return new SupervisorError(
+    "no_daemon",
+    `no supervisor is running on ${socket}: it was stopped, or died; try again when whoever runs it has started it again`,
   );
 }
 

@@ -1,7 +1,7 @@
 /** How the command and the daemon in it end: never by an abort, never because nobody hears what they say, and never before what they began is over. */
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { existsSync, openSync, readdirSync } from "node:fs";
+import { existsSync, openSync, readdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { spawn as spawn_on_terminal } from "node-pty";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
@@ -69,6 +69,30 @@ describe("a supervisor", () => {
   });
 });
 
+describe("inside an agent", () => {
+  test("its own supervisor is neither started nor said to be for it to start; another workspace's is its own affair", async () => {
+    await supervisor.boot();
+    const inside = {
+      SUPERVISOR_AGENT_ID: "agent-20261127-000000-0a0a0a",
+      SUPERVISOR_WORKSPACE: supervisor.workspace,
+      SUPERVISOR_SOCKET: supervisor.socket,
+    };
+    expect(await supervisor.signal_daemon("SIGTERM")).toBe(0);
+    expect(await supervisor.cli(["start"], { env: inside })).toEqual({
+      code: 2,
+      stdout: "",
+      stderr: `supervisor: the supervisor of ${inside.SUPERVISOR_AGENT_ID} is not started from inside it: it would end with that agent; start it elsewhere with 'supervisor start --workspace ${supervisor.workspace}'\n`,
+    });
+    expect(await supervisor.cli(["progress", "--status", "working", "--message", "m"], { env: inside })).toEqual({
+      code: 3,
+      stdout: "",
+      stderr: `supervisor: no supervisor is running on ${supervisor.socket}: it was stopped, or died; try again when whoever runs it has started it again\n`,
+    });
+    Object.assign(supervisor.env, inside, { SUPERVISOR_WORKSPACE: `${supervisor.root}/another` });
+    await supervisor.boot();
+  });
+});
+
 describe("the demo", () => {
   const demo = (stdio: ("pipe" | number)[]) => {
     supervisor.env.TMPDIR = supervisor.root;
@@ -86,6 +110,19 @@ describe("the demo", () => {
     expect(processes_marked(supervisor.root)).toEqual([]);
   });
 
+  test("that finds no room for what it says ends as it should, and says so", async () => {
+    const child = demo([openSync("/dev/full", "w"), "pipe"]);
+    let stderr = "";
+    child.stderr?.on("data", (text) => {
+      stderr += text;
+    });
+    expect(await once(child, "close")).toEqual([1, null]);
+    expect(stderr).toBe(
+      "supervisor: the tour could not be written to stdout (ENOSPC: no space left on device, write)\n",
+    );
+    expect(left()).toEqual([]);
+  });
+
   test.each(["SIGINT", "SIGTERM", "SIGHUP"] as const)(
     "ends its agents and removes its workspace at %s",
     async (signal) => {
@@ -101,6 +138,30 @@ describe("the demo", () => {
 });
 
 describe("a command", () => {
+  test("that waits for its agent says at Ctrl-C who goes on, and ends by the signal", async () => {
+    writeFileSync(join(supervisor.root, "supervisor.config.json"), JSON.stringify({ limits: { max_concurrent: 1 } }));
+    await supervisor.boot();
+    await supervisor.deploy({ command: [fixture("idles")] });
+    const args = ["deploy", "--wait", "--workspace", supervisor.workspace, "--", fixture("idles")];
+    const child = run_with(args, ["pipe", "pipe"]);
+    let said = "";
+    for (const stream of [child.stdout, child.stderr])
+      stream?.setEncoding("utf8").on("data", (text) => {
+        said += text;
+      });
+    const ended = once(child, "close");
+    // It hears signals for itself before it says this.
+    await eventually("it to be queued", () => / is queued,.*\n$/.test(said));
+    const [id] = said.split(" ");
+    child.kill("SIGINT");
+    expect(await ended).toEqual([null, "SIGINT"]);
+    expect(said.split("\n")[1]).toBe(
+      `${id} goes on; 'supervisor kill --workspace ${supervisor.workspace} ${id}' ends it`,
+    );
+    const agent = await supervisor.client.call("get_agent", { params: { agent: id as string } });
+    expect(agent).toMatchObject({ status: "queued" });
+  });
+
   test("whose output finds no room says so and fails", async () => {
     await supervisor.boot();
     const ps = run_with(["ps", "--workspace", supervisor.workspace], [openSync("/dev/full", "w"), "pipe"]);

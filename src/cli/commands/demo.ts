@@ -5,6 +5,7 @@ import { join } from "node:path";
 import type { Command } from "commander";
 import { Client } from "../../client/client.ts";
 import { base_environment, containment_setting, runtime_base, verification_setting } from "../../config.ts";
+import { SupervisorError } from "../../contract/errors.ts";
 import { one_line } from "../../contract/printable.ts";
 import type { Context } from "../context.ts";
 import { print, print_table, receipt_text } from "../output.ts";
@@ -38,7 +39,7 @@ export function demo_command(program: Command, context: Context): void {
     .description("a tour: three agents of different temper on a temporary workspace, and their ends with proof")
     .action(async () => {
       // Its agents are ended in any case: also when nobody reads on, and at Ctrl-C.
-      go_on_unheard();
+      const unheard = go_on_unheard();
       const interrupted = stop_signals().first;
       const [{ start_daemon }, { default: pino }] = await Promise.all([import("../../daemon/run.ts"), import("pino")]);
       const workspace = await mkdtemp(join(tmpdir(), "supervisor-demo-"));
@@ -52,8 +53,13 @@ export function demo_command(program: Command, context: Context): void {
         log: pino({ level: "silent" }),
       });
       let over: "over" | null;
+      const broken_off = new AbortController();
+      void interrupted.then(() => broken_off.abort());
       try {
-        over = await Promise.race([interrupted, tour(new Client(daemon.socket), daemon.workspace, context)]);
+        over = await Promise.race([
+          interrupted,
+          tour(new Client(daemon.socket), daemon.workspace, broken_off, context),
+        ]);
       } finally {
         await daemon.stop({ agents: true });
         await rm(workspace, { recursive: true });
@@ -63,43 +69,46 @@ export function demo_command(program: Command, context: Context): void {
         return context.exit_code(1);
       }
       print("\nThe temporary workspace is gone. Now your own: supervisor start");
+      const error = unheard();
+      if (error) throw new SupervisorError("internal", `the tour could not be written to stdout (${error.message})`);
     });
 }
 
-async function tour(client: Client, workspace: string, context: Context): Promise<"over"> {
+/** Rejects when it is broken off; then nothing more is printed. */
+async function tour(client: Client, workspace: string, { signal }: AbortController, context: Context): Promise<"over"> {
   const env = base_environment(context.env);
   print("1. Three agents are deployed.");
   const agents = await Promise.all(
-    AGENTS.map((one) => client.call("deploy", { body: { ...one, cwd: workspace, env } })),
+    AGENTS.map((one) => client.call("deploy", { body: { ...one, cwd: workspace, env } }, { signal })),
   );
   print_table(
     ["AGENT", "STATUS", "PID"],
     agents.map((one) => [one.id, one.status, String(one.process?.pid)]),
   );
   print("\n2. What each prints, as it comes.");
-  for (const agent of agents) print(`${agent.id}: ${await first_line(client, agent.id)}`);
+  for (const agent of agents) print(`${agent.id}: ${await first_line(client, agent.id, signal)}`);
   print("\n3. Before: the files, and who holds them (lsof).");
-  await show_files(client, workspace);
+  await show_files(client, workspace, signal);
   print("\n4. All three are killed: TERM, grace, KILL; drained; closed; verified; deleted.");
-  const { receipts } = await client.call("kill_many", { body: { all: true, reason: "end of the tour" } });
+  const { receipts } = await client.call("kill_many", { body: { all: true, reason: "end of the tour" } }, { signal });
   for (const receipt of receipts) print(receipt_text(receipt));
   print("\n5. After.");
-  await show_files(client, workspace);
+  await show_files(client, workspace, signal);
   return "over";
 }
 
 /** The first line of a log, awaited by following it. */
-async function first_line(client: Client, agent: string): Promise<string> {
+async function first_line(client: Client, agent: string, signal: AbortSignal): Promise<string> {
   let text = "";
-  for await (const chunk of await client.stream("logs", { params: { agent }, query: { follow: true } })) {
+  for await (const chunk of await client.stream("logs", { params: { agent }, query: { follow: true } }, { signal })) {
     text += chunk;
     if (text.includes("\n")) break;
   }
   return one_line(text.split("\n")[0] ?? "");
 }
 
-async function show_files(client: Client, workspace: string): Promise<void> {
-  const { files } = await client.call("verify", { body: {} });
+async function show_files(client: Client, workspace: string, signal: AbortSignal): Promise<void> {
+  const { files } = await client.call("verify", { body: {} }, { signal });
   const there = files.filter((file) => file.exists);
   if (there.length === 0) print("no tracked file exists, nothing is held");
   else

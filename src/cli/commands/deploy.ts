@@ -89,6 +89,8 @@ export function deploy_command(program: Command, context: Context): void {
       process.title = "supervisor deploy";
       const client = await context.client();
       const agent = await client.call("deploy", { body: await request_of(command, options, context) });
+      if (options.wait)
+        say_when_interrupted(`${agent.id} goes on; 'supervisor kill${context.workspace_option()} ${agent.id}' ends it`);
       if (agent.queue_position !== null)
         process.stderr.write(
           `${one_line(`${agent.id} is queued, at place ${agent.queue_position}: ${agent.queue_reason}`)}\n`,
@@ -98,6 +100,15 @@ export function deploy_command(program: Command, context: Context): void {
       if (context.json()) print_json(receipt);
       else print(receipt_text(receipt));
       context.exit_code(agent_exit_code(receipt));
+    });
+}
+
+/** Who breaks a wait off must know whom to look after. The command ends by the signal all the same, as whoever called it expects. */
+function say_when_interrupted(what: string): void {
+  for (const signal of ["SIGINT", "SIGTERM"] as const)
+    process.once(signal, () => {
+      process.stderr.write(`${one_line(what)}\n`);
+      process.kill(process.pid, signal);
     });
 }
 
@@ -146,7 +157,11 @@ async function read_text(path: string, option: string): Promise<string> {
   try {
     return await readFile(path, "utf8");
   } catch (error) {
-    const why = is_errno(error, "ENOENT") ? `there is no file ${path}` : message_of(error);
+    const why = is_errno(error, "ENOENT")
+      ? `there is no file ${path}`
+      : is_errno(error, "EISDIR")
+        ? `${path} is a directory; give a file`
+        : message_of(error);
     throw new SupervisorError("invalid_request", `${option}: ${why}`);
   }
 }

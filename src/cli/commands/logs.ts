@@ -86,7 +86,7 @@ function summary_text({ agent_id, status, metadata }: OutputAnswer, summary: Out
       .join(", ") || "none";
   return [
     `${agent_id}  ${status}`,
-    `  log        ${metadata.total_bytes} bytes, ${summary.lines} lines${summary.complete ? "" : " at its end, which is what was looked at"}`,
+    `  log        ${metadata.total_bytes} bytes, ${summary.lines} ${summary.lines === 1 ? "line" : "lines"}${summary.complete ? "" : " at its end, which is what was looked at"}`,
     `  session    ${summary.session ?? "none"}`,
     `  events     ${list(summary.counts)}`,
     `  tools      ${list(summary.tools)}`,

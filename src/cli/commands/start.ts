@@ -1,5 +1,5 @@
 /** `supervisor start`: the daemon in the foreground. What the daemon needs is loaded only here. */
-import { writeFile } from "node:fs/promises";
+import { realpath, writeFile } from "node:fs/promises";
 import { type Command, Option } from "commander";
 import {
   base_environment,
@@ -10,6 +10,7 @@ import {
   verification_setting,
 } from "../../config.ts";
 import { message_of, SupervisorError } from "../../contract/errors.ts";
+import { ANYWHERE, workspace_option } from "../../contract/paths.ts";
 import type { Daemon } from "../../daemon/run.ts";
 import { leave_past_pool } from "../../drivers/leave.ts";
 import type { Context } from "../context.ts";
@@ -35,6 +36,7 @@ export function start_command(program: Command, context: Context): void {
     )
     .addOption(new Option("--failure-file <path>", "where to leave the reason if it cannot start").hideHelp())
     .action(async (options: Options) => {
+      await refuse_inside_agent(context);
       go_on_unheard();
       const { first, second } = stop_signals();
       try {
@@ -49,6 +51,18 @@ export function start_command(program: Command, context: Context): void {
         `stopped at once, before it was done; agents and the ends under way go on with their hosts, and the next 'supervisor start${context.workspace_option()}' takes them up`,
       );
     });
+}
+
+/** What an agent starts is its own, and ends with it: the next kill of that agent would end the supervisor of all. */
+async function refuse_inside_agent(context: Context): Promise<void> {
+  const { SUPERVISOR_AGENT_ID: agent, SUPERVISOR_WORKSPACE: its_workspace } = context.env;
+  if (!agent || !its_workspace) return;
+  const asked = await realpath(context.workspace()).catch(() => null /* not there, so not the agent's */);
+  if (asked !== its_workspace) return;
+  throw new SupervisorError(
+    "invalid_request",
+    `the supervisor of ${agent} is not started from inside it: it would end with that agent; start it elsewhere with 'supervisor start${workspace_option(its_workspace, ANYWHERE)}'`,
+  );
 }
 
 /** For whoever started this daemon in a session, where nobody reads what it prints. */

@@ -16,13 +16,24 @@ function with_agents_left(error: unknown, option: string): unknown {
   );
 }
 
+/** Nobody serves, and nobody left an address: whoever served last left no agent running, or nobody ever served. */
+function with_nothing_left(error: unknown, workspace: string): unknown {
+  if (!(error instanceof SupervisorError) || error.code !== "no_daemon") return error;
+  return new SupervisorError(
+    "no_daemon",
+    `no supervisor is running for ${workspace}, and none left its address there: there is nothing to stop`,
+  );
+}
+
 export function stop_command(program: Command, context: Context): void {
   program
     .command("stop")
     .description("stop the supervisor and wait until it has gone; its agents go on unless --agents")
     .option("--agents", "end all agents first")
     .action(async (options: { agents?: boolean }) => {
-      const client = await context.client();
+      const client = await context.client().catch((error) => {
+        throw with_nothing_left(error, context.workspace());
+      });
       const { daemon_on, departure } = await import("../departure.ts");
       const daemon = await daemon_on(client.socket, context.workspace());
       const answer = await client.call("stop", { body: { agents: options.agents } }).catch((error) => {
