@@ -4,9 +4,9 @@
  * wherever it stands on the line: it would read the agent's variables, NODE_OPTIONS among them, into this process.
  */
 import { run_cli } from "../cli/program.ts";
-import { close_what_hung_up } from "../cli/streams.ts";
+import { replace_what_hung_up } from "../cli/streams.ts";
 
-process.on("exit", close_what_hung_up);
+process.on("exit", replace_what_hung_up);
 // Where errors are told nothing can be told of this one.
 process.stderr.on("error", () => undefined);
 // A reader that leaves (`supervisor ps | head -1`) is not an error. A command that goes on then has its own listener (`go_on_unheard`).

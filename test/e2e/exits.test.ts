@@ -180,4 +180,16 @@ describe("a command", () => {
     expect(await once(run_with(["ps"], [full, full]), "exit")).toEqual([3, null]);
     expect(existsSync(join(supervisor.root, "core"))).toBe(false);
   });
+
+  test("ends, and says nothing of its own, with its output or its errors on /dev/null", async () => {
+    const nowhere = openSync("/dev/null", "w");
+    expect(await once(run_with(["doctor"], ["pipe", nowhere]), "exit")).toEqual([0, null]);
+    const doctor = run_with(["doctor"], [nowhere, "pipe"]);
+    let stderr = "";
+    doctor.stderr?.on("data", (text) => {
+      stderr += text;
+    });
+    expect(await once(doctor, "close")).toEqual([0, null]);
+    expect(stderr).toBe("");
+  });
 });
