@@ -123,6 +123,8 @@ export async function start_daemon(options: DaemonOptions): Promise<Daemon> {
     // Who is taken up may need a pane, and leave room for a spare host.
     undo.push(() => panes.close());
     undo.push(() => services.spares.close());
+    // Hosts that have not answered yet are hung up on.
+    undo.push(async () => services.halted.abort());
     const adopted = await reconcile(services, before?.boot_id ?? null);
     resume_sessions(services);
     remove_leftover_groups(services);
