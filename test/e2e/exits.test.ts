@@ -3,6 +3,7 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { existsSync, openSync, readdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { text } from "node:stream/consumers";
 import { spawn as spawn_on_terminal } from "node-pty";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { Client } from "../../src/client/client.ts";
@@ -112,12 +113,9 @@ describe("the demo", () => {
 
   test("that finds no room for what it says ends as it should, and says so", async () => {
     const child = demo([openSync("/dev/full", "w"), "pipe"]);
-    let stderr = "";
-    child.stderr?.on("data", (text) => {
-      stderr += text;
-    });
+    const stderr = text(child.stderr as NodeJS.ReadableStream);
     expect(await once(child, "close")).toEqual([1, null]);
-    expect(stderr).toBe(
+    expect(await stderr).toBe(
       "supervisor: the tour could not be written to stdout (ENOSPC: no space left on device, write)\n",
     );
     expect(left()).toEqual([]);
@@ -146,8 +144,8 @@ describe("a command", () => {
     const child = run_with(args, ["pipe", "pipe"]);
     let said = "";
     for (const stream of [child.stdout, child.stderr])
-      stream?.setEncoding("utf8").on("data", (text) => {
-        said += text;
+      stream?.setEncoding("utf8").on("data", (chunk) => {
+        said += chunk;
       });
     const ended = once(child, "close");
     // It hears signals for itself before it says this.
@@ -165,12 +163,9 @@ describe("a command", () => {
   test("whose output finds no room says so and fails", async () => {
     await supervisor.boot();
     const ps = run_with(["ps", "--workspace", supervisor.workspace], [openSync("/dev/full", "w"), "pipe"]);
-    let stderr = "";
-    ps.stderr?.on("data", (text) => {
-      stderr += text;
-    });
+    const stderr = text(ps.stderr as NodeJS.ReadableStream);
     expect(await once(ps, "close")).toEqual([1, null]);
-    expect(stderr).toBe(
+    expect(await stderr).toBe(
       "supervisor: the answer could not be written to stdout (ENOSPC: no space left on device, write)\n",
     );
   });
@@ -185,11 +180,8 @@ describe("a command", () => {
     const nowhere = openSync("/dev/null", "w");
     expect(await once(run_with(["doctor"], ["pipe", nowhere]), "exit")).toEqual([0, null]);
     const doctor = run_with(["doctor"], [nowhere, "pipe"]);
-    let stderr = "";
-    doctor.stderr?.on("data", (text) => {
-      stderr += text;
-    });
+    const stderr = text(doctor.stderr as NodeJS.ReadableStream);
     expect(await once(doctor, "close")).toEqual([0, null]);
-    expect(stderr).toBe("");
+    expect(await stderr).toBe("");
   });
 });
